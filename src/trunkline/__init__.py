@@ -1,0 +1,3 @@
+"""trunkline: versioned, data-driven ML pipelines on git, DVC and Parquet."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,417 @@
+"""The words of trunkline as frozen values. No behaviour beyond names derived from fields.
+
+Rows that exist once per file or per datum are NamedTuples: a million of them must be cheap.
+Paths are POSIX. A dataset's path is relative to the project's root; a file's path is relative
+to its dataset.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+# ---------------------------------------------------------------- data
+
+
+class File(NamedTuple):
+    """One file of a dataset, or one output of a datum. `size` in bytes."""
+
+    path: str
+    md5: str
+    size: int
+
+
+class Version(NamedTuple):
+    """A dataset's content hash as DVC gives it; `nfiles` is None where it is a single file."""
+
+    oid: str
+    size: int
+    nfiles: int | None
+
+
+class Snapshot(NamedTuple):
+    """A dataset's content at one moment: files sorted by path. A single file has the path ""."""
+
+    version: Version
+    files: tuple[File, ...]
+
+
+class DatasetKind(StrEnum):
+    SOURCE = "source"
+    STAGE = "stage"
+    FOREIGN = "foreign"
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """`name` is what a person writes (`flights_raw`, `flights.clean`, a foreign output's path)."""
+
+    name: str
+    path: str
+    kind: DatasetKind
+
+
+# ---------------------------------------------------------------- specification
+
+
+class Mark(NamedTuple):
+    """A place in a file. Line and column count from 1."""
+
+    file: str
+    line: int
+    column: int
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """One named input. `glob` always begins with "/"; "/" alone is all of the dataset, one datum."""
+
+    name: str
+    dataset: Dataset
+    glob: str = "/"
+    join_on: str = ""
+    mark: Mark | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Cross:
+    inputs: tuple[Input, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    inputs: tuple[Input, ...]
+
+
+Input = Leaf | Cross | Join
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """`run: module:function`."""
+
+    module: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.module}:{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """`cmd: [argv…]` with `stdin:` lines."""
+
+    argv: tuple[str, ...]
+    stdin: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return " ".join(self.argv)
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """`model: {name, path}`: `path` is relative to the stage's dataset."""
+
+    name: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plot:
+    """One plot of a stage for `dvc plots`; `options` are DVC's (x, y, template, title…)."""
+
+    path: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One declared transformation. `declaration` is its subtree of the file, as DVC will read it."""
+
+    pipeline: str
+    name: str
+    run: Function | Command
+    input: Input | None = None
+    params: Mapping[str, Any] = field(default_factory=dict)
+    model: Model | None = None
+    metrics: tuple[str, ...] = ()
+    plots: tuple[Plot, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+    code: tuple[str, ...] = ()
+    declaration: Mapping[str, Any] = field(default_factory=dict)
+    mark: Mark | None = field(default=None, compare=False)
+
+    @property
+    def ref(self) -> str:
+        return f"{self.pipeline}.{self.name}"
+
+    @property
+    def dvc_name(self) -> str:
+        return f"{self.pipeline}-{self.name}"
+
+    @property
+    def command(self) -> str:
+        return f"trunkline exec {self.ref}"
+
+    @property
+    def path(self) -> str:
+        return f"data/{self.pipeline}/{self.name}"
+
+    @property
+    def manifest_path(self) -> str:
+        return f"data/{self.pipeline}/.manifests/{self.name}"
+
+    @property
+    def pipeline_file(self) -> str:
+        return f"pipelines/{self.pipeline}.yaml"
+
+    @property
+    def leaves(self) -> tuple[Leaf, ...]:
+        """Every leaf of the input, in the order in which it is written."""
+        return _leaves(self.input)
+
+
+def _leaves(node: Input | None) -> tuple[Leaf, ...]:
+    match node:
+        case None:
+            return ()
+        case Leaf():
+            return (node,)
+        case Cross(inputs) | Join(inputs):
+            return tuple(leaf for child in inputs for leaf in _leaves(child))
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    cron: str
+    timezone: str = "UTC"
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    name: str
+    stages: tuple[Stage, ...]
+    description: str = ""
+    schedules: tuple[Schedule, ...] = ()
+
+    @property
+    def file(self) -> str:
+        return f"pipelines/{self.name}.yaml"
+
+
+# ---------------------------------------------------------------- datums
+
+
+class Item(NamedTuple):
+    """What one glob matched for one datum: a file (`nfiles` None) or a directory of a dataset.
+
+    `path` is relative to the dataset, "" for all of it; `oid` is the content hash of that part.
+    """
+
+    input: str
+    dataset: str
+    path: str
+    oid: str
+    size: int
+    nfiles: int | None
+
+
+class Datum(NamedTuple):
+    """The smallest unit of work. `id` says which inputs (names and paths), not what is in them."""
+
+    id: str
+    name: str
+    items: tuple[Item, ...]
+    join_on: str = ""
+
+
+class Result(NamedTuple):
+    """What a datum key produced: the output files by content, the run that made them, seconds."""
+
+    key: str
+    files: tuple[File, ...]
+    run: str
+    seconds: float
+
+
+class ManifestRow(NamedTuple):
+    """One datum in a stage's manifest."""
+
+    datum: Datum
+    key: str
+    files: tuple[File, ...]
+
+
+# ---------------------------------------------------------------- DVC's lock
+
+
+class LockItem(NamedTuple):
+    """One dep or out of a stage in dvc.lock; `path` as written there, relative to the root."""
+
+    path: str
+    md5: str
+    size: int
+    nfiles: int | None = None
+    isexec: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LockEntry:
+    """One stage of dvc.lock. `deps` and `outs` sorted by path; `params`: file -> key -> value."""
+
+    cmd: str
+    deps: tuple[LockItem, ...]
+    params: Mapping[str, Mapping[str, Any]]
+    outs: tuple[LockItem, ...]
+
+
+# ---------------------------------------------------------------- plan
+
+
+class Decision(StrEnum):
+    RUN = "run"
+    REUSE = "reuse"
+    DROP = "drop"
+    RELOCK = "relock"
+    WAIT = "wait"
+
+
+class ReasonKind(StrEnum):
+    """Why something is decided as it is. `explain` turns each into a sentence."""
+
+    NEVER_RAN = "never_ran"
+    FORCED = "forced"
+    FILE_ADDED = "file_added"
+    FILE_CHANGED = "file_changed"
+    FILE_DELETED = "file_deleted"
+    DATASET_CHANGED = "dataset_changed"
+    CODE_CHANGED = "code_changed"
+    CODE_ADDED = "code_added"
+    CODE_REMOVED = "code_removed"
+    PARAM_CHANGED = "param_changed"
+    COMMAND_CHANGED = "command_changed"
+    WRITER_CHANGED = "writer_changed"
+    OUTPUT_MISSING = "output_missing"
+    OUTPUT_CHANGED = "output_changed"
+    RESULT_EVICTED = "result_evicted"
+    INPUT_GONE = "input_gone"
+    UPSTREAM = "upstream"
+    KNOWN_RESULT = "known_result"
+
+
+class Reason(NamedTuple):
+    """`subject` is a path, a parameter's dotted key, a stage; `old` and `new` are short texts."""
+
+    kind: ReasonKind
+    subject: str = ""
+    old: str = ""
+    new: str = ""
+
+
+class DatumPlan(NamedTuple):
+    """One datum's decision. `result` is there where it is reused."""
+
+    datum: Datum
+    key: str
+    decision: Decision
+    reasons: tuple[Reason, ...] = ()
+    result: Result | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StagePlan:
+    """A stage's decision. No reasons: it is up to date, and none of its datums were looked at.
+
+    `total` counts its datums (from the manifest's record where it is up to date); `waiting` is
+    True where its inputs are not known yet.
+    """
+
+    stage: Stage
+    decision: Decision
+    reasons: tuple[Reason, ...] = ()
+    datums: tuple[DatumPlan, ...] = ()
+    total: int | None = None
+
+    @property
+    def up_to_date(self) -> bool:
+        return self.decision is Decision.REUSE and not self.reasons
+
+    def count(self, decision: Decision) -> int:
+        return sum(1 for datum in self.datums if datum.decision is decision)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    stages: tuple[StagePlan, ...]
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to do."""
+        return all(stage.up_to_date for stage in self.stages)
+
+
+# ---------------------------------------------------------------- work
+
+
+class WorkFile(NamedTuple):
+    """One input file of a datum: where it stands in its dataset, and where its bytes are."""
+
+    path: str
+    object: str
+    size: int
+
+
+class WorkInput(NamedTuple):
+    """One named input of a datum. A single file has `directory` False and one entry in `files`."""
+
+    name: str
+    dataset: str
+    path: str
+    oid: str
+    directory: bool
+    files: tuple[WorkFile, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One datum to execute, as a plain value that names data by content and crosses processes.
+
+    `scratch` is a directory that does not exist yet, on the cache's file system: outputs end up
+    in `scratch/pfs/out`. `log` is the file to which stdout and stderr are appended.
+    """
+
+    stage: str
+    datum: str
+    name: str
+    join_on: str
+    run: Function | Command
+    inputs: tuple[WorkInput, ...]
+    params: Mapping[str, Any]
+    env: Mapping[str, str]
+    root: str
+    scratch: str
+    log: str
+    run_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a datum failed. `traceback` holds the user's frames only; `kind` the exception's name."""
+
+    kind: str
+    message: str
+    traceback: str = ""
+    damaged: tuple[str, ...] = ()  # objects (paths) that the datum wrote to
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one Work. `files` are hashed and lie in `scratch/pfs/out`."""
+
+    stage: str
+    datum: str
+    files: tuple[File, ...]
+    seconds: float
+    failure: Failure | None = None

@@ -1,0 +1,86 @@
+"""The few Protocols through which effects enter the engine.
+
+The engine knows these and the plan, nothing else; `project.py` chooses the adapters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from trunkline.model import File, LockEntry, ManifestRow, Outcome, Result, Snapshot, Version, Work
+
+
+class Store(Protocol):
+    """Data by content: the workspace, DVC's cache, DVC's pointers and lock."""
+
+    def version(self, path: str) -> Version | None:
+        """The content hash of `path` in the workspace, by stat where the memo knows it."""
+
+    def snapshot(self, path: str) -> Snapshot | None:
+        """The same with its files."""
+
+    def listing(self, oid: str) -> tuple[File, ...]:
+        """The files of a `.dir` object in the cache, sizes -1 where not known. Raises MissingData."""
+
+    def object_path(self, md5: str) -> str:
+        """The absolute path of an object in the cache, whether or not it exists."""
+
+    def evicted(self, files: Iterable[File]) -> set[str]:
+        """The md5s among `files` whose objects are missing, or damaged (those are quarantined)."""
+
+    def scratch(self) -> str:
+        """A new, unused path on the cache's file system."""
+
+    def adopt(self, directory: str, files: Sequence[File]) -> None:
+        """Rename hashed files from `directory` into the cache."""
+
+    def save_source(self, path: str) -> Version:
+        """Bring a workspace dataset into the cache and refresh its pointer, as `dvc add` does."""
+
+    def checkout(self, path: str, files: Sequence[File]) -> Version:
+        """Make the workspace's `path` hold exactly `files`, linked from the cache; save its listing."""
+
+    def save_manifest(self, path: str, rows: Sequence[ManifestRow], transform: str) -> Version:
+        """Write a stage's manifest into cache and workspace."""
+
+    def lock_entry(self, dvc_name: str) -> LockEntry | None:
+        """The stage's entry in dvc.lock."""
+
+    def write_lock(self, dvc_name: str, entry: LockEntry) -> None:
+        """Replace the stage's entry in dvc.lock, durably, after the data it names."""
+
+    def holding(
+        self, command: str, read: Sequence[str], write: Sequence[str]
+    ) -> AbstractContextManager[None]:
+        """DVC's own read-write lock on these workspace paths. Raises LockedError."""
+
+
+class Ledger(Protocol):
+    """What happened: results by datum key."""
+
+    def results(self, keys: Sequence[str]) -> dict[str, Result]:
+        """The recorded results among `keys`."""
+
+    def record(self, stage: str, results: Iterable[Result]) -> None:
+        """Keep these results, durably enough to survive the process."""
+
+    def forget(self, keys: Iterable[str]) -> None:
+        """Drop results whose files are gone."""
+
+    def seconds(self, stage: str) -> float | None:
+        """The mean seconds of a datum of this stage in earlier runs; None where never run."""
+
+
+class Pool(Protocol):
+    """Executes Work. One thread submits and collects."""
+
+    def submit(self, work: Work, expected: float | None = None) -> None:
+        """Queue one datum; `expected` is its likely duration in seconds, None where unknown."""
+
+    def next(self) -> Outcome:
+        """Block until one datum is done. Only called while some are outstanding."""
+
+    def close(self, *, now: bool = False) -> None:
+        """End every process of the pool; with `now`, without waiting for running datums."""
