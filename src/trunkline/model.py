@@ -414,4 +414,41 @@ class Outcome:
     datum: str
     files: tuple[File, ...]
     seconds: float
+    scratch: str
     failure: Failure | None = None
+
+
+# ---------------------------------------------------------------- reports
+
+
+class FailedDatum(NamedTuple):
+    """A datum that failed: which, from what, why, where its log is."""
+
+    datum: Datum
+    failure: Failure
+    log: str
+
+
+@dataclass(frozen=True, slots=True)
+class StageReport:
+    """What became of one stage of a run. Times in seconds since the epoch.
+
+    `state`: up_to_date (nothing to do), done, failed (datums failed; nothing was published),
+    skipped (something upstream failed). `entry` is the lock entry that was, or under
+    `dvc repro` will be, written.
+    """
+
+    stage: str
+    state: str
+    decision: Decision
+    reasons: tuple[Reason, ...] = ()
+    run: int = 0
+    reuse: int = 0
+    drop: int = 0
+    total: int = 0
+    started: float = 0.0
+    ended: float = 0.0
+    transform: str = ""
+    entry: LockEntry | None = None
+    failures: tuple[FailedDatum, ...] = ()
+    error: str = ""

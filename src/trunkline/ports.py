@@ -9,7 +9,20 @@ from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from trunkline.model import File, LockEntry, ManifestRow, Outcome, Result, Snapshot, Version, Work
+from trunkline.model import (
+    Datum,
+    File,
+    LockEntry,
+    ManifestRow,
+    Outcome,
+    Result,
+    Snapshot,
+    Stage,
+    StagePlan,
+    StageReport,
+    Version,
+    Work,
+)
 
 
 class Store(Protocol):
@@ -42,14 +55,29 @@ class Store(Protocol):
     def checkout(self, path: str, files: Sequence[File]) -> Version:
         """Make the workspace's `path` hold exactly `files`, linked from the cache; save its listing."""
 
+    def ensure_inputs(self, datasets: Sequence[tuple[str, Sequence[File]]]) -> None:
+        """See that the objects of these (workspace path, files) are in the cache and undamaged.
+
+        What is missing is copied from the workspace where it is there unchanged. Raises MissingData.
+        """
+
+    def quarantine(self, objects: Iterable[str]) -> None:
+        """Move damaged objects (absolute paths) out of the cache."""
+
+    def is_executable(self, path: str) -> bool:
+        """Whether the file has an x bit, as dvc.lock records it."""
+
     def save_manifest(self, path: str, rows: Sequence[ManifestRow], transform: str) -> Version:
         """Write a stage's manifest into cache and workspace."""
 
     def lock_entry(self, dvc_name: str) -> LockEntry | None:
         """The stage's entry in dvc.lock."""
 
-    def write_lock(self, dvc_name: str, entry: LockEntry) -> None:
-        """Replace the stage's entry in dvc.lock, durably, after the data it names."""
+    def write_lock(self, dvc_name: str, entry: LockEntry, order: Sequence[str] = ()) -> None:
+        """Replace the stage's entry in dvc.lock, durably, after the data it names.
+
+        A stage that is new there goes where a run one by one in `order` would have put it.
+        """
 
     def holding(
         self, command: str, read: Sequence[str], write: Sequence[str]
@@ -65,6 +93,12 @@ class Ledger(Protocol):
 
     def record(self, stage: str, results: Iterable[Result]) -> None:
         """Keep these results, durably enough to survive the process."""
+
+    def knows(self, manifest: str) -> bool:
+        """Whether this manifest's rows have been learnt."""
+
+    def learn(self, manifest: str, rows: Sequence[ManifestRow]) -> None:
+        """Keep the results that a manifest (by its content hash) records."""
 
     def forget(self, keys: Iterable[str]) -> None:
         """Drop results whose files are gone."""
@@ -84,3 +118,26 @@ class Pool(Protocol):
 
     def close(self, *, now: bool = False) -> None:
         """End every process of the pool; with `now`, without waiting for running datums."""
+
+
+class Facts(Protocol):
+    """Small facts derived from content, remembered by content hash. Losing them costs time only."""
+
+    def get(self, kind: str, key: str) -> str | None:
+        """The remembered fact."""
+
+    def put(self, kind: str, key: str, value: str) -> None:
+        """Remember a fact."""
+
+
+class Listener(Protocol):
+    """Hears what a run does, as it does it."""
+
+    def started(self, plan: StagePlan) -> None:
+        """A stage that has something to do begins."""
+
+    def outcome(self, stage: Stage, datum: Datum, outcome: Outcome) -> None:
+        """A datum is done, well or not."""
+
+    def finished(self, report: StageReport) -> None:
+        """A stage is settled."""

@@ -1,0 +1,58 @@
+# One command for each thing. `make` alone lists them; each does all the set-up that it needs.
+#
+# PYTHON=python3.12   the interpreter to set up with (otherwise the first of 3.11 to 3.13 found)
+# ARGS="-k put -x"    handed to pytest, or to the benchmarks
+
+.DEFAULT_GOAL := help
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+
+# DVC runs `trunkline exec` by name, so the environment's programs must be found by name.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export DVC_NO_ANALYTICS := 1
+
+.PHONY: help setup run one-more-day test test-all check format bench docs lock clean
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1|\2/p' Makefile | awk -F'|' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+setup: ## the environment in .venv, as requirements.lock pins it
+	@sh tools/setup.sh $(VENV)
+
+run: setup ## the reference pipeline on real data: source datasets, run, metrics, lineage
+	@$(BIN)/python -m demo run
+
+one-more-day: setup ## put one more day of flights and run again: one datum each, the rest reused
+	@$(BIN)/python -m demo one-more-day
+
+test: setup ## all tests, under the environment's Python
+	@$(BIN)/python -m pytest -n auto $(ARGS)
+
+test-all: setup ## all tests under Python 3.11, 3.12 and 3.13
+	@sh tools/test-all.sh $(ARGS)
+
+check: setup ## ruff, mypy, the import contracts, and whether dvc.yaml is up to date
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo --no-cache
+	$(BIN)/trunkline compile --check
+
+format: setup ## rewrite the source as ruff formats it
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: setup ## the performance budgets, each beside what it is measured against
+	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m bench $(ARGS)
+
+docs: setup ## docs/cli.md from the commands' own help, then the checks of all pages
+	@$(BIN)/python tools/cli_reference.py docs/cli.md
+	@$(BIN)/python -m pytest tests/test_repository.py tests/tools $(ARGS)
+
+lock: ## requirements.lock from pyproject.toml; UPGRADE=1 takes newer versions
+	@sh tools/lock.sh $(if $(UPGRADE),--upgrade)
+
+clean: ## remove caches and build output; environments, data and runs stay
+	@rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@find src tests tools stages demo bench -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true

@@ -1,0 +1,1 @@
+"""The demonstration: real data for the pipeline `flights`, and what `make run` shows with it."""

@@ -1,0 +1,1 @@
+"""The pipeline `flights` as one writes it with DVC alone, to compare with."""

@@ -1,0 +1,370 @@
+"""Applies a plan, stage by stage: gather -> decide -> run -> record -> commit.
+
+One loop feeds one pool. A stage begins when everything upstream of it is settled; it is planned
+again at that moment, so that an upstream result equal to the last one stops the wave. Several
+stages may be under way; their datums share the pool.
+
+What is kept when: a datum's outputs are in the cache before its result is recorded, results are
+recorded as datums finish, and a stage is published (workspace, manifest, dvc.lock, in this order)
+only when all of its datums have succeeded. Whatever ends the process in between costs at most the
+datums that were running.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+
+from trunkline.engine.code import Code
+from trunkline.engine.gather import files_below
+from trunkline.engine.planner import Planner
+from trunkline.errors import StageFailed, TrunklineError
+from trunkline.model import (
+    Datum,
+    DatasetKind,
+    Decision,
+    FailedDatum,
+    Function,
+    Item,
+    LockEntry,
+    LockItem,
+    ManifestRow,
+    Outcome,
+    Result,
+    Snapshot,
+    Stage,
+    StagePlan,
+    StageReport,
+    Work,
+    WorkFile,
+    WorkInput,
+)
+from trunkline.plan import decide
+from trunkline.ports import Ledger, Listener, Pool, Store
+
+_RECORD_EVERY = 256
+
+
+@dataclass
+class _Under:
+    """A stage that is under way."""
+
+    plan: StagePlan
+    transform: str
+    locks: ExitStack
+    started: float
+    datums: dict[str, Datum]
+    keys: dict[str, str]
+    results: dict[str, Result]
+    waiting: set[str]
+    fresh: list[Result] = field(default_factory=list)
+    failures: list[FailedDatum] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class RunPaths:
+    """Where a run's record lies, and its id."""
+
+    id: str
+    directory: str
+
+    def log(self, stage: Stage, datum_id: str) -> str:
+        return os.path.join(self.directory, "logs", stage.ref, f"{datum_id[:16]}.log")
+
+
+class Engine:
+    """Runs stages. `publish` False leaves dvc.lock to whoever called us (`dvc repro`)."""
+
+    def __init__(
+        self,
+        planner: Planner,
+        store: Store,
+        ledger: Ledger,
+        pool: Pool,
+        code: Code,
+        listener: Listener,
+        *,
+        root: str,
+        run: RunPaths,
+        publish: bool = True,
+    ) -> None:
+        self._planner = planner
+        self._store = store
+        self._ledger = ledger
+        self._pool = pool
+        self._code = code
+        self._listener = listener
+        self._root = root
+        self._run = run
+        self._publish = publish
+        self._order: tuple[str, ...] = ()
+        self._under: dict[str, _Under] = {}
+        self._reports: dict[str, StageReport] = {}
+
+    def run(
+        self, stages: Sequence[Stage], *, force: bool = False, order: Sequence[str] = ()
+    ) -> tuple[StageReport, ...]:
+        """Bring `stages` (upstream first) up to date; `order` is dvc.yaml's. Raises StageFailed.
+
+        An error, or an interruption, keeps every result that is already there.
+        """
+        self._order = tuple(order)
+        pending = {stage.ref: stage for stage in stages}
+        try:
+            while pending or self._under:
+                self._start_ready(pending, force)
+                if self._under:
+                    self._collect(self._pool.next())
+        except BaseException:
+            self._abandon()
+            raise
+        reports = tuple(self._reports[stage.ref] for stage in stages)
+        failed = [report for report in reports if report.state == "failed"]
+        if failed:
+            raise _stage_failed(failed, reports)
+        return reports
+
+    # ------------------------------------------------------------ start
+
+    def _start_ready(self, pending: dict[str, Stage], force: bool) -> None:
+        """Start every stage whose upstream is settled, until none is left or one is under way."""
+        progress = True
+        while progress:
+            progress = False
+            for ref, stage in list(pending.items()):
+                upstream = {leaf.dataset.name for leaf in stage.leaves} - {ref}
+                if upstream & pending.keys() or upstream & self._under.keys():
+                    continue
+                del pending[ref]
+                progress = True
+                if any(self._lost(name) for name in upstream):
+                    self._settle(StageReport(ref, "skipped", Decision.WAIT))
+                else:
+                    self._start(stage, force)
+
+    def _lost(self, name: str) -> bool:
+        report = self._reports.get(name)
+        return report is not None and report.state in ("failed", "skipped")
+
+    def _start(self, stage: Stage, force: bool) -> None:
+        started = time.time()
+        plan = self._planner.stage(stage, force=force)
+        if plan.up_to_date:
+            self._settle(
+                StageReport(
+                    stage.ref, "up_to_date", plan.decision, total=plan.total or 0, started=started, ended=started
+                )
+            )
+            return
+        locks = ExitStack()
+        try:
+            if self._publish:
+                read, write = _paths(plan)
+                locks.enter_context(self._store.holding(f"trunkline run {stage.ref}", read, write))
+                self._save_sources(stage)
+            under = self._open(plan, locks, started)
+        except BaseException:
+            locks.close()
+            raise
+        self._under[stage.ref] = under
+        self._listener.started(plan)
+        if under.waiting:
+            self._submit(under)
+        else:
+            self._close(under)
+
+    def _open(self, plan: StagePlan, locks: ExitStack, started: float) -> _Under:
+        current = [item for item in plan.datums if item.decision is not Decision.DROP]
+        return _Under(
+            plan=plan,
+            transform=self._planner.transform(plan.stage),
+            locks=locks,
+            started=started,
+            datums={item.datum.id: item.datum for item in current},
+            keys={item.datum.id: item.key for item in current},
+            results={item.datum.id: item.result for item in current if item.result is not None},
+            waiting={item.datum.id for item in current if item.decision is Decision.RUN},
+        )
+
+    def _save_sources(self, stage: Stage) -> None:
+        """Version what a person changed in a source dataset, as `dvc repro` does before its stages."""
+        for leaf in stage.leaves:
+            if leaf.dataset.kind is DatasetKind.SOURCE:
+                self._store.save_source(leaf.dataset.path)
+
+    def _submit(self, under: _Under) -> None:
+        stage = under.plan.stage
+        snapshots = self._planner.snapshots(stage)
+        self._store.ensure_inputs(
+            [(leaf.dataset.path, snapshots[leaf.dataset.name].files) for leaf in stage.leaves]
+        )
+        run = stage.run if isinstance(stage.run, Function) else self._code.located(stage.run)
+        expected = self._ledger.seconds(stage.ref)
+        for item in under.plan.datums:
+            if item.decision is Decision.RUN:
+                work = self._work(stage, run, item.datum, snapshots)
+                self._pool.submit(work, expected)
+
+    def _work(self, stage: Stage, run: object, datum: Datum, snapshots: dict[str, Snapshot]) -> Work:
+        return Work(
+            stage=stage.ref,
+            datum=datum.id,
+            name=datum.name,
+            join_on=datum.join_on,
+            run=run,  # type: ignore[arg-type]  # a Function or a located Command
+            inputs=tuple(self._work_input(item, snapshots[item.dataset]) for item in datum.items),
+            params=stage.params,
+            env=stage.env,
+            root=self._root,
+            scratch=self._store.scratch(),
+            log=self._run.log(stage, datum.id),
+            run_id=self._run.id,
+        )
+
+    def _work_input(self, item: Item, snapshot: Snapshot) -> WorkInput:
+        if item.nfiles is None:
+            files = (WorkFile(item.path, self._store.object_path(item.oid), item.size),)
+        else:
+            files = tuple(
+                WorkFile(file.path, self._store.object_path(file.md5), file.size)
+                for file in files_below(snapshot.files, item.path)
+            )
+        return WorkInput(item.input, item.dataset, item.path, item.oid, item.nfiles is not None, files)
+
+    # ------------------------------------------------------------ collect
+
+    def _collect(self, outcome: Outcome) -> None:
+        under = self._under[outcome.stage]
+        datum = under.datums[outcome.datum]
+        stage = under.plan.stage
+        if outcome.failure is None:
+            if outcome.files:
+                self._store.adopt(os.path.join(outcome.scratch, "pfs", "out"), outcome.files)
+            result = Result(under.keys[datum.id], outcome.files, self._run.id, outcome.seconds)
+            under.results[datum.id] = result
+            under.fresh.append(result)
+            if len(under.fresh) >= _RECORD_EVERY:
+                self._record(under)
+        else:
+            self._store.quarantine(outcome.failure.damaged)
+            log = self._run.log(stage, datum.id)
+            under.failures.append(FailedDatum(datum, outcome.failure, log))
+        shutil.rmtree(outcome.scratch, ignore_errors=True)
+        under.waiting.discard(datum.id)
+        self._listener.outcome(stage, datum, outcome)
+        if not under.waiting:
+            self._close(under)
+
+    def _record(self, under: _Under) -> None:
+        self._ledger.record(under.plan.stage.ref, under.fresh)
+        under.fresh = []
+
+    def _close(self, under: _Under) -> None:
+        """All datums are done: publish, or say why not."""
+        stage = under.plan.stage
+        self._record(under)
+        try:
+            entry = None if under.failures else self._commit(under)
+        except TrunklineError as error:
+            self._settle(self._report(under, "failed", error=_text(error)))
+        else:
+            state = "failed" if under.failures else "done"
+            self._settle(self._report(under, state, entry=entry))
+        finally:
+            under.locks.close()
+            del self._under[stage.ref]
+
+    def _commit(self, under: _Under) -> LockEntry:
+        stage = under.plan.stage
+        rows = tuple(
+            ManifestRow(datum, under.keys[key], under.results[key].files)
+            for key, datum in under.datums.items()
+        )
+        files = decide.merge((row.datum.name, row.files) for row in rows)
+        _check_declared(stage, {file.path for file in files})
+        version = self._store.checkout(stage.path, files)
+        manifest = self._store.save_manifest(stage.manifest_path, rows, under.transform)
+        self._planner.gather.settle(stage.path, version, files)
+        self._planner.gather.settle(stage.manifest_path, manifest)
+        entry = self._planner.expected(stage)
+        outs = sorted((LockItem(stage.path, *version), LockItem(stage.manifest_path, *manifest)))
+        entry = LockEntry(entry.cmd, entry.deps, entry.params, tuple(outs))
+        if self._publish:
+            self._store.write_lock(stage.dvc_name, entry, self._order)
+        return entry
+
+    def _report(
+        self, under: _Under, state: str, *, entry: LockEntry | None = None, error: str = ""
+    ) -> StageReport:
+        plan = under.plan
+        return StageReport(
+            stage=plan.stage.ref,
+            state=state,
+            decision=plan.decision,
+            reasons=plan.reasons,
+            run=plan.count(Decision.RUN) - len(under.failures),
+            reuse=plan.count(Decision.REUSE),
+            drop=plan.count(Decision.DROP),
+            total=len(under.datums),
+            started=under.started,
+            ended=time.time(),
+            transform=under.transform,
+            entry=entry,
+            failures=tuple(under.failures),
+            error=error,
+        )
+
+    def _settle(self, report: StageReport) -> None:
+        self._reports[report.stage] = report
+        self._listener.finished(report)
+
+    def _abandon(self) -> None:
+        """Keep what is done; end what is running."""
+        self._pool.close(now=True)
+        for under in self._under.values():
+            self._record(under)
+            under.locks.close()
+        self._under = {}
+
+
+def _paths(plan: StagePlan) -> tuple[list[str], list[str]]:
+    stage = plan.stage
+    read = sorted({leaf.dataset.path for leaf in stage.leaves})
+    return read, [stage.path, stage.manifest_path]
+
+
+def _check_declared(stage: Stage, paths: set[str]) -> None:
+    """Whatever the stage declares as model, metric or plot must have been written."""
+    declared = {"metrics": stage.metrics, "plots": tuple(plot.path for plot in stage.plots)}
+    if stage.model is not None:
+        declared["model"] = (stage.model.path,)
+    for kind, files in declared.items():
+        for path in files:
+            if path not in paths:
+                raise StageFailed(
+                    f"stage {stage.ref} declares {path} under `{kind}`, and no datum wrote it",
+                    where=stage.pipeline_file,
+                    hint=f"return it from {stage.run} under the key {path!r}, or take it out of `{kind}`",
+                )
+
+
+def _text(error: TrunklineError) -> str:
+    return "\n".join(filter(None, (error.message, error.hint)))
+
+
+def _stage_failed(failed: list[StageReport], reports: tuple[StageReport, ...]) -> StageFailed:
+    names = ", ".join(report.stage for report in failed)
+    datums = sum(len(report.failures) for report in failed)
+    kept = sum(report.run for report in failed)
+    what = f"{datums} datum{'s' if datums != 1 else ''} failed" if datums else failed[0].error
+    skipped = [report.stage for report in reports if report.state == "skipped"]
+    message = f"{names}: {what}"
+    if kept:
+        message += f"; the results of {kept} other datums are kept"
+    if skipped:
+        message += f"; not run: {', '.join(skipped)}"
+    return StageFailed(message, where=names)

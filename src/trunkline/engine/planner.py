@@ -1,0 +1,227 @@
+"""Decides what must be done, from what is there and what happened. Changes nothing.
+
+For each stage, from coarse to fine. The entry that dvc.lock *would* hold for the world as it is
+is compared with the entry that it holds: where they agree, the stage is up to date and none of
+its datums is looked at. Otherwise its datums are formed and each is decided by its key.
+
+A stage whose results are all known has a known output before anything runs, so planning goes on
+below it; a stage that must run leaves `wait` below it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+from trunkline.engine.code import Code
+from trunkline.engine.gather import Gather
+from trunkline.errors import MissingData
+from trunkline.model import (
+    Datum,
+    DatasetKind,
+    Decision,
+    File,
+    Leaf,
+    LockEntry,
+    LockItem,
+    ManifestRow,
+    Plan,
+    Reason,
+    ReasonKind,
+    Snapshot,
+    Stage,
+    StagePlan,
+    Version,
+)
+from trunkline.plan import decide
+from trunkline.plan.globs import Pattern
+from trunkline.ports import Ledger, Store
+
+
+class ManifestFacts(NamedTuple):
+    """What a manifest says of its stage as a whole."""
+
+    transform: str
+    writer: str
+    total: int
+
+
+class History(Protocol):
+    """What earlier runs left of a stage: manifests by content."""
+
+    def facts(self, manifest: LockItem) -> ManifestFacts | None:
+        """The manifest's facts; None where it is neither known nor in the cache."""
+
+    def rows(self, manifest: LockItem) -> tuple[ManifestRow, ...] | None:
+        """The manifest's rows; None where it is not in the cache."""
+
+    def learn(self, manifest: LockItem) -> None:
+        """Make the results that the manifest records known to the ledger."""
+
+
+class Planner:
+    """Plans one stage after another; `gather` holds what has been looked at."""
+
+    def __init__(
+        self, store: Store, ledger: Ledger, history: History, code: Code, gather: Gather, writer: str
+    ) -> None:
+        self.gather = gather
+        self._store = store
+        self._ledger = ledger
+        self._history = history
+        self._code = code
+        self._writer = writer
+
+    def plan(self, stages: Sequence[Stage], force: bool = False) -> Plan:
+        """Every stage's decision, in the order given (upstream first)."""
+        plans: dict[str, StagePlan] = {}
+        for stage in stages:
+            upstream = [
+                name
+                for name in (leaf.dataset.name for leaf in stage.leaves)
+                if name in plans and plans[name].decision in (Decision.RUN, Decision.WAIT)
+            ]
+            if upstream:
+                reasons = tuple(Reason(ReasonKind.UPSTREAM, name) for name in dict.fromkeys(upstream))
+                plans[stage.ref] = StagePlan(stage, Decision.WAIT, reasons)
+            else:
+                plans[stage.ref] = self.stage(stage, force=force)
+                self._predict(plans[stage.ref])
+        return Plan(tuple(plans.values()))
+
+    def stage(self, stage: Stage, force: bool = False) -> StagePlan:
+        """One stage's decision. Its inputs must be known. Raises MissingData."""
+        entry = self.expected(stage)
+        locked = self._store.lock_entry(stage.dvc_name)
+        code = self._code.files(stage)
+        reasons = decide.compare(entry, locked, frozenset(code))
+        facts = self._manifest_facts(stage, locked)
+        if facts is not None and facts.writer != self._writer:
+            reasons = (*reasons, Reason(ReasonKind.WRITER_CHANGED, "", facts.writer, self._writer))
+        if force:
+            reasons = (*reasons, Reason(ReasonKind.FORCED))
+        if not reasons:
+            return decide.up_to_date(stage, facts.total if facts else None)
+        return self._datums(stage, reasons, locked, force)
+
+    def expected(self, stage: Stage) -> LockEntry:
+        """The stage's entry in dvc.lock as the world is now, with the outputs of the workspace."""
+        deps = {path: self._code_item(path) for path in self._code.files(stage)}
+        for leaf in stage.leaves:
+            item = self._input_item(stage, leaf)
+            deps[item.path] = item
+        outs = [self._output_item(path) for path in sorted((stage.path, stage.manifest_path))]
+        return LockEntry(
+            cmd=stage.command,
+            deps=tuple(deps[path] for path in sorted(deps)),
+            params={stage.pipeline_file: {f"stages.{stage.name}": stage.declaration}},
+            outs=tuple(item for item in outs if item is not None),
+        )
+
+    def transform(self, stage: Stage) -> str:
+        """The digest of what the stage does to a datum."""
+        from trunkline.plan.keys import transform_digest
+
+        return transform_digest(stage, self._code.digest(stage), self._writer)
+
+    def datums(self, stage: Stage) -> tuple[Datum, ...]:
+        """The stage's datums, from its inputs as they are."""
+        from trunkline.plan.datums import datums
+
+        return datums(stage, self.snapshots(stage))
+
+    def snapshots(self, stage: Stage) -> dict[str, Snapshot]:
+        """The contents of the stage's input datasets, by dataset name."""
+        found = {}
+        for leaf in stage.leaves:
+            snapshot = self.gather.snapshot(leaf.dataset)
+            if snapshot is None:
+                raise missing_input(stage, leaf)
+            found[leaf.dataset.name] = snapshot
+        return found
+
+    def _datums(
+        self, stage: Stage, reasons: tuple[Reason, ...], locked: LockEntry | None, force: bool
+    ) -> StagePlan:
+        from trunkline.plan.keys import datum_keys
+
+        datums = self.datums(stage)
+        keys = datum_keys(datums, self.transform(stage))
+        manifest = _item(locked, stage.manifest_path)
+        if manifest is not None:
+            self._history.learn(manifest)
+        known = {} if force else self._ledger.results(keys)
+        evicted = self._store.evicted(file for result in known.values() for file in result.files)
+        previous = self._history.rows(manifest) if manifest is not None else None
+        plans = decide.decide_datums(
+            datums, keys, known, evicted, {row.datum.id: row for row in previous or ()}
+        )
+        version = None
+        if not any(plan.decision is Decision.RUN for plan in plans):
+            version = listing_version(decide.outputs(plans))
+        return decide.conclude(stage, reasons, plans, version, locked)
+
+    def _predict(self, plan: StagePlan) -> None:
+        """Let what is downstream see the output that this stage will have."""
+        if plan.up_to_date:
+            return
+        if plan.decision in (Decision.RUN, Decision.WAIT):
+            self.gather.settle(plan.stage.path, None)
+        else:
+            files = decide.outputs(plan.datums)
+            self.gather.settle(plan.stage.path, listing_version(files), files)
+
+    def _manifest_facts(self, stage: Stage, locked: LockEntry | None) -> ManifestFacts | None:
+        manifest = _item(locked, stage.manifest_path)
+        return None if manifest is None else self._history.facts(manifest)
+
+    def _code_item(self, path: str) -> LockItem:
+        version = self.gather.version(path)
+        if version is None:
+            raise MissingData(f"the code file {path} does not exist", where=path)
+        return LockItem(path, version.oid, version.size, isexec=self._store.is_executable(path))
+
+    def _input_item(self, stage: Stage, leaf: Leaf) -> LockItem:
+        prefix = Pattern(leaf.glob).literal_prefix
+        version = self.gather.part(leaf.dataset, prefix)
+        if version is None:
+            raise missing_input(stage, leaf)
+        path = f"{leaf.dataset.path}/{prefix}" if prefix else leaf.dataset.path
+        return LockItem(path, version.oid, version.size, version.nfiles)
+
+    def _output_item(self, path: str) -> LockItem | None:
+        version = self.gather.version(path)
+        return None if version is None else LockItem(path, *version)
+
+
+def listing_version(files: tuple[File, ...]) -> Version:
+    """The version of a stage dataset that holds exactly `files`."""
+    from trunkline.digest import tree_oid
+
+    oid = tree_oid((file.path, file.md5) for file in files)
+    return Version(oid, sum(file.size for file in files), len(files))
+
+
+def missing_input(stage: Stage, leaf: Leaf) -> MissingData:
+    """The error of an input that is not there, with what to type for its kind of dataset."""
+    dataset = leaf.dataset
+    match dataset.kind:
+        case DatasetKind.SOURCE:
+            hint = (
+                f"type `dvc pull {dataset.path}.dvc` (or `dvc checkout {dataset.path}.dvc`), "
+                f"or `trunkline put {dataset.name} FILE…`"
+            )
+        case DatasetKind.STAGE:
+            hint = f"type `trunkline run {dataset.name}`"
+        case DatasetKind.FOREIGN:
+            hint = "type `dvc repro`"
+    part = "" if leaf.glob == "/" else f" (it reads {leaf.glob.lstrip('/')} of it)"
+    return MissingData(
+        f"the dataset {dataset.name}, input `{leaf.name}` of stage {stage.ref}, is not there{part}",
+        where=dataset.path,
+        hint=hint,
+    )
+
+
+def _item(entry: LockEntry | None, path: str) -> LockItem | None:
+    return next((out for out in entry.outs if out.path == path), None) if entry else None

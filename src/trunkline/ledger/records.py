@@ -1,0 +1,305 @@
+"""The record of a run as values, and as the JSON that lies in its directory.
+
+    {"schema": 1, "id": "019aacb5-…", "state": "done", "runner": "trunkline", "command": "trunkline run",
+     "started": "2025-11-22T22:28:44.120Z", "ended": "2025-11-22T22:29:25.320Z", "seconds": 41.2,
+     "git": {"commit": "1a2b3c…", "branch": "main", "dirty": true, "dirty_files": ["stages/clean.py"]},
+     "environment": {"python": "3.11.7", …}, "owner": {"pid": 4242, "started": "257268", "boot": "…"},
+     "stages": {"flights.clean": {
+        "state": "done", "decision": "run", "outcome": "committed",
+        "reasons": [{"kind": "file_added", "subject": "2013-12-31.parquet", "old": "", "new": ""}],
+        "datums": {"run": 1, "reuse": 364, "drop": 0, "failed": 0, "total": 365},
+        "started": "…", "ended": "…", "seconds": 0.4, "transform": "…",
+        "version": "5d41….dir", "manifest": "7d79….dir",
+        "entry": {"cmd": "…", "deps": [{"path": "…", "md5": "…", "size": 1, "nfiles": 2}], "params": {…}, "outs": […]},
+        "failures": [{"datum": "…", "name": "…", "inputs": […], "kind": "ValueError", "message": "…", …}]}}}
+
+A reader ignores what it does not know and refuses a higher `schema`. States of a run: running, done,
+failed, interrupted, superseded (what it made was never seen in dvc.lock, because a later run made the
+same stages). `outcome` of a stage: committed, superseded, uncommitted, "" while it is not known.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from trunkline.errors import CorruptData, ProjectError
+from trunkline.ledger.owner import Owner
+from trunkline.model import Decision, FailedDatum, LockEntry, LockItem, Reason, StagePlan, StageReport
+
+SCHEMA = 1
+MANY = 100  # of what can be long, a record keeps so many; counts are of all
+
+
+@dataclass(frozen=True, slots=True)
+class GitState:
+    """What was checked out. No commit before the first one, no branch where HEAD is detached."""
+
+    commit: str | None
+    branch: str | None
+    dirty_files: tuple[str, ...] = ()
+
+    @property
+    def dirty(self) -> bool:
+        """Whether anything was edited that the commit does not hold."""
+        return bool(self.dirty_files)
+
+
+@dataclass(frozen=True, slots=True)
+class StageRecord:
+    """One stage of a run. `state`: running, done, failed, up_to_date, skipped, interrupted."""
+
+    stage: str
+    state: str
+    decision: str
+    reasons: tuple[Reason, ...] = ()
+    datums: Mapping[str, int] = field(default_factory=dict)
+    started: str = ""
+    ended: str = ""
+    seconds: float = 0.0
+    transform: str = ""
+    entry: LockEntry | None = None
+    failures: tuple[Mapping[str, Any], ...] = ()
+    error: str = ""
+    outcome: str = ""
+
+    @property
+    def version(self) -> str:
+        """The version of the dataset that came out, "" where none did."""
+        return _out(self.entry, self.stage, "")
+
+    @property
+    def manifest(self) -> str:
+        """The version of the manifest that came out, "" where none did."""
+        return _out(self.entry, self.stage, ".manifests/")
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """One run. Times are UTC texts, "" where not known; `ended` of a run that was sealed is its last sign of life."""
+
+    id: str
+    state: str
+    runner: str
+    command: str
+    started: str
+    git: GitState
+    owner: Owner
+    environment: Mapping[str, Any] = field(default_factory=dict)
+    ended: str = ""
+    seconds: float = 0.0
+    stages: Mapping[str, StageRecord] = field(default_factory=dict)
+
+    @property
+    def pipelines(self) -> tuple[str, ...]:
+        """The pipelines whose stages took part."""
+        return tuple(sorted({ref.partition(".")[0] for ref in self.stages}))
+
+
+def _out(entry: LockEntry | None, ref: str, folder: str) -> str:
+    pipeline, _, stage = ref.partition(".")
+    path = f"data/{pipeline}/{folder}{stage}"
+    outs = entry.outs if entry is not None else ()
+    return next((out.md5 for out in outs if out.path == path), "")
+
+
+# ---------------------------------------------------------------- made
+
+
+def stage_begun(plan: StagePlan, now: float) -> StageRecord:
+    """The record of a stage that begins; its counts are the plan's."""
+    counts = {
+        decision.value: plan.count(decision) for decision in (Decision.RUN, Decision.REUSE, Decision.DROP)
+    }
+    total = counts["run"] + counts["reuse"] if plan.datums else plan.total or 0
+    return StageRecord(
+        stage=plan.stage.ref,
+        state="running",
+        decision=plan.decision.value,
+        reasons=plan.reasons[:MANY],
+        datums={**counts, "failed": 0, "total": total},
+        started=utc(now),
+    )
+
+
+def stage_ended(report: StageReport, committed: bool) -> StageRecord:
+    """The record of a stage that is settled."""
+    return StageRecord(
+        stage=report.stage,
+        state=report.state,
+        decision=report.decision.value,
+        reasons=report.reasons[:MANY],
+        datums={
+            "run": report.run,
+            "reuse": report.reuse,
+            "drop": report.drop,
+            "failed": len(report.failures),
+            "total": report.total,
+        },
+        started=utc(report.started) if report.started else "",
+        ended=utc(report.ended) if report.ended else "",
+        seconds=round(report.ended - report.started, 3),
+        transform=report.transform,
+        entry=report.entry,
+        failures=tuple(_failure(failed) for failed in report.failures[:MANY]),
+        error=report.error,
+        outcome="committed" if committed and report.entry is not None else "",
+    )
+
+
+def _failure(failed: FailedDatum) -> dict[str, Any]:
+    return {
+        "datum": failed.datum.id,
+        "name": failed.datum.name,
+        "inputs": [
+            {"name": item.input, "dataset": item.dataset, "path": item.path} for item in failed.datum.items
+        ],
+        "kind": failed.failure.kind,
+        "message": failed.failure.message,
+        "traceback": failed.failure.traceback,
+        "log": failed.log,
+    }
+
+
+def utc(seconds: float) -> str:
+    """A moment as text: 2025-11-22T22:28:44.120Z."""
+    whole, thousandths = divmod(round(seconds * 1000), 1000)
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole)) + f".{thousandths:03d}Z"
+
+
+# ---------------------------------------------------------------- compared
+
+
+def same_entry(one: LockEntry, other: LockEntry | None) -> bool:
+    """Whether two lock entries name the same command, parameters and contents."""
+    return other is not None and _signature(one) == _signature(other)
+
+
+def _signature(entry: LockEntry) -> str:
+    items = [[(item.path, item.md5) for item in some] for some in (entry.deps, entry.outs)]
+    return json.dumps([entry.cmd, items, entry.params], sort_keys=True, default=str)
+
+
+# ---------------------------------------------------------------- written and read
+
+
+def to_json(record: RunRecord) -> str:
+    """The text of run.json."""
+    git = record.git
+    data = {
+        "schema": SCHEMA,
+        "id": record.id,
+        "state": record.state,
+        "runner": record.runner,
+        "command": record.command,
+        "started": record.started,
+        "ended": record.ended,
+        "seconds": record.seconds,
+        "git": {
+            "commit": git.commit,
+            "branch": git.branch,
+            "dirty": git.dirty,
+            "dirty_files": git.dirty_files[:MANY],
+        },
+        "environment": dict(record.environment),
+        "owner": record.owner._asdict(),
+        "stages": {ref: _stage_json(stage) for ref, stage in record.stages.items()},
+    }
+    return json.dumps(data, indent=1, default=str) + "\n"
+
+
+def _stage_json(stage: StageRecord) -> dict[str, Any]:
+    return {
+        "state": stage.state,
+        "decision": stage.decision,
+        "outcome": stage.outcome,
+        "reasons": [reason._asdict() for reason in stage.reasons],
+        "datums": dict(stage.datums),
+        "started": stage.started,
+        "ended": stage.ended,
+        "seconds": stage.seconds,
+        "transform": stage.transform,
+        "version": stage.version,
+        "manifest": stage.manifest,
+        "entry": None if stage.entry is None else _entry_json(stage.entry),
+        "failures": [dict(failure) for failure in stage.failures],
+        "error": stage.error,
+    }
+
+
+def _entry_json(entry: LockEntry) -> dict[str, Any]:
+    return {
+        "cmd": entry.cmd,
+        "deps": [item._asdict() for item in entry.deps],
+        "params": {file: dict(values) for file, values in entry.params.items()},
+        "outs": [item._asdict() for item in entry.outs],
+    }
+
+
+def from_json(text: bytes | str, where: str) -> RunRecord:
+    """The record in the text of run.json. Raises CorruptData, ProjectError."""
+    try:
+        data = json.loads(text)
+        if data["schema"] > SCHEMA:
+            raise ProjectError(
+                f"this run was recorded by a newer trunkline (format {data['schema']})",
+                where=where,
+                hint="upgrade trunkline",
+            )
+        return _record(data)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CorruptData(
+            "the record of this run cannot be read", where=where, hint="delete its directory"
+        ) from error
+
+
+def _record(data: Mapping[str, Any]) -> RunRecord:
+    git = data["git"]
+    return RunRecord(
+        id=data["id"],
+        state=data["state"],
+        runner=data["runner"],
+        command=data["command"],
+        started=data["started"],
+        ended=data["ended"],
+        seconds=data["seconds"],
+        git=GitState(git["commit"], git["branch"], tuple(git["dirty_files"])),
+        environment=data["environment"],
+        owner=Owner(data["owner"]["pid"], data["owner"]["started"], data["owner"]["boot"]),
+        stages={ref: _stage(ref, stage) for ref, stage in data["stages"].items()},
+    )
+
+
+def _stage(ref: str, data: Mapping[str, Any]) -> StageRecord:
+    from_fields = (
+        "state",
+        "decision",
+        "datums",
+        "started",
+        "ended",
+        "seconds",
+        "transform",
+        "error",
+        "outcome",
+    )
+    entry = data["entry"]
+    return StageRecord(
+        stage=ref,
+        reasons=tuple(Reason(**reason) for reason in data["reasons"]),
+        entry=None if entry is None else _entry(entry),
+        failures=tuple(data["failures"]),
+        **{name: data[name] for name in from_fields},
+    )
+
+
+def _entry(data: Mapping[str, Any]) -> LockEntry:
+    return LockEntry(data["cmd"], _items(data["deps"]), data["params"], _items(data["outs"]))
+
+
+def _items(data: Sequence[Mapping[str, Any]]) -> tuple[LockItem, ...]:
+    return tuple(
+        LockItem(item["path"], item["md5"], item["size"], item["nfiles"], item["isexec"]) for item in data
+    )

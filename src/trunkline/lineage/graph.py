@@ -1,0 +1,82 @@
+"""The lineage graph as a value, and as JSON. Edges run with the data, from cause to effect.
+
+    {"root": "model:flights_late@4f2a…",
+     "nodes": [{"id": "stage:flights.train@88aa….dir", "type": "stage", "name": "flights.train",
+                "attributes": {"run": "stages.train:train", "datums": {"total": 1, …}, …}}, …],
+     "edges": [{"from": "code:stages/train.py@9f8e…", "to": "stage:flights.train@88aa….dir", "role": "code"}, …]}
+
+    from          to             role
+    dataset, file stage          input
+    code          stage          code
+    params        stage          params
+    run           stage          run
+    environment   run            environment
+    stage         dataset, file  output
+    dataset       dataset, file, model   contains
+
+An id holds the content, so the same thing has the same id in every graph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """`type`: dataset, file, stage, code, params, environment, run or model."""
+
+    id: str
+    type: str
+    name: str
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Edge(NamedTuple):
+    """`source` went into `target`, as its `role`."""
+
+    source: str
+    target: str
+    role: str
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """Everything that led to the node `root`. `found` False: nobody knows where it came from."""
+
+    root: str
+    nodes: Mapping[str, Node]
+    edges: tuple[Edge, ...] = ()
+    found: bool = True
+
+    def into(self, node: str, role: str) -> tuple[Node, ...]:
+        """The nodes that went into `node` in this role, in their order."""
+        return tuple(self.nodes[e.source] for e in self.edges if e.target == node and e.role == role)
+
+
+def graph_json(graph: Graph) -> dict[str, Any]:
+    """The graph as plain data for JSON."""
+    return {
+        "root": graph.root,
+        "found": graph.found,
+        "nodes": [
+            {"id": node.id, "type": node.type, "name": node.name, "attributes": _plain(node.attributes)}
+            for node in graph.nodes.values()
+        ],
+        "edges": [{"from": edge.source, "to": edge.target, "role": edge.role} for edge in graph.edges],
+    }
+
+
+def _plain(value: Any) -> Any:
+    """Values of YAML that JSON does not have (dates) as text."""
+    match value:
+        case Mapping():
+            return {str(key): _plain(item) for key, item in value.items()}
+        case list() | tuple():
+            return [_plain(item) for item in value]
+        case None | bool() | int() | float() | str():
+            return value
+        case _:
+            return str(value)

@@ -1,0 +1,211 @@
+"""Plans in words and as data.
+
+    flights.ingest: run 1 of 365 datums, reuse 364
+        data/flights_raw changed (1f2e3d4c -> 9a8b7c6d)
+        2013-12-31: flights_raw/2013-12-31.csv is new
+    flights.clean: wait
+        flights.ingest must run first
+    flights.train: up to date (1 datum)
+
+`data` of `plan --json`:
+
+    {"stages": [{"stage": "flights.ingest", "decision": "run",
+                 "reasons": [{"kind": "dataset_changed", "subject": "data/flights_raw",
+                              "old": "1f2e…", "new": "9a8b…", "text": "data/flights_raw changed (…)"}],
+                 "datums": {"run": 1, "reuse": 364, "drop": 0, "wait": 0, "total": 365}}]}
+
+A stage that waits has `wait` and `total` null: how many datums it will have is not known yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from trunkline.model import Datum, DatumPlan, Decision, Plan, Reason, StagePlan
+from trunkline.model import ReasonKind as Kind
+
+_SHOWN = 5  # datums of a stage whose reasons the text names
+
+
+# ---------------------------------------------------------------- reasons
+
+
+def sentence(reason: Reason) -> str:
+    """One reason as one sentence, without a full stop."""
+    return _SENTENCES[reason.kind](reason)
+
+
+def reason_data(reason: Reason) -> dict[str, str]:
+    """One reason as data, its sentence included."""
+    return {
+        "kind": reason.kind.value,
+        "subject": reason.subject,
+        "old": reason.old,
+        "new": reason.new,
+        "text": sentence(reason),
+    }
+
+
+def _hashes(reason: Reason) -> str:
+    return f" ({reason.old[:8]} -> {reason.new[:8]})" if reason.old and reason.new else ""
+
+
+def _dataset(reason: Reason) -> str:
+    if not reason.old:
+        return f"{reason.subject} is a new input"
+    if not reason.new:
+        return f"{reason.subject} is no longer an input"
+    return f"{reason.subject} changed{_hashes(reason)}"
+
+
+def _param(reason: Reason) -> str:
+    if not reason.old:
+        return f"{reason.subject} is new: {reason.new}"
+    if not reason.new:
+        return f"{reason.subject} was {reason.old} and is gone"
+    return f"{reason.subject} was {reason.old}, is {reason.new}"
+
+
+def _never(reason: Reason) -> str:
+    return f"{reason.subject} has never run" if reason.subject else "it has never run"
+
+
+def _output(reason: Reason) -> str:
+    if not reason.old:
+        return f"{reason.subject} is there, but dvc.lock does not know it"
+    return f"{reason.subject} is not what dvc.lock says{_hashes(reason)}"
+
+
+def _evicted(reason: Reason) -> str:
+    return f"its result {reason.subject} is no longer in the cache".replace("  ", " ")
+
+
+_SENTENCES: dict[Kind, Callable[[Reason], str]] = {
+    Kind.NEVER_RAN: _never,
+    Kind.FORCED: lambda reason: "it was forced",
+    Kind.FILE_ADDED: lambda reason: f"{reason.subject} is new",
+    Kind.FILE_CHANGED: lambda reason: f"{reason.subject} changed{_hashes(reason)}",
+    Kind.FILE_DELETED: lambda reason: f"{reason.subject} was deleted",
+    Kind.DATASET_CHANGED: _dataset,
+    Kind.CODE_CHANGED: lambda reason: f"its code {reason.subject} changed{_hashes(reason)}",
+    Kind.CODE_ADDED: lambda reason: f"{reason.subject} now counts as its code",
+    Kind.CODE_REMOVED: lambda reason: f"{reason.subject} no longer counts as its code",
+    Kind.PARAM_CHANGED: _param,
+    Kind.COMMAND_CHANGED: lambda reason: f"its command was `{reason.old}`, is `{reason.new}`",
+    Kind.WRITER_CHANGED: lambda reason: f"what writes its outputs was {reason.old}, is {reason.new}",
+    Kind.OUTPUT_MISSING: lambda reason: f"its output {reason.subject} is not there",
+    Kind.OUTPUT_CHANGED: _output,
+    Kind.RESULT_EVICTED: _evicted,
+    Kind.INPUT_GONE: lambda reason: f"{reason.subject} is gone",
+    Kind.UPSTREAM: lambda reason: f"{reason.subject} must run first",
+    Kind.KNOWN_RESULT: lambda reason: f"its result is known from run {reason.subject}",
+}
+
+
+# ---------------------------------------------------------------- plans
+
+
+def plan_text(plan: Plan) -> str:
+    """Every stage with its decision and reasons, one thing a line."""
+    return "\n".join(map(stage_text, plan.stages))
+
+
+def plan_data(plan: Plan) -> dict[str, Any]:
+    """`data` of `plan --json`."""
+    return {"stages": [stage_data(stage) for stage in plan.stages]}
+
+
+def stage_text(plan: StagePlan) -> str:
+    """One stage: its decision, then its reasons, then those of its first few datums."""
+    own = [sentence(reason) for reason in plan.reasons]
+    return "\n    ".join([f"{plan.stage.ref}: {_headline(plan)}", *own, *_datum_lines(plan.datums)])
+
+
+def stage_data(plan: StagePlan) -> dict[str, Any]:
+    """One stage; the reasons of single datums are those of `datum_data`."""
+    waits = plan.decision is Decision.WAIT
+    run, reuse, drop = (plan.count(kind) for kind in (Decision.RUN, Decision.REUSE, Decision.DROP))
+    total = _total(plan)
+    return {
+        "stage": plan.stage.ref,
+        "decision": plan.decision.value,
+        "reasons": [reason_data(reason) for reason in plan.reasons],
+        "datums": {
+            "run": run,
+            "reuse": reuse if plan.datums or not plan.up_to_date else total or 0,
+            "drop": drop,
+            "wait": total if waits else 0,
+            "total": total,
+        },
+    }
+
+
+def _total(plan: StagePlan) -> int | None:
+    if plan.total is None and plan.datums:
+        return plan.count(Decision.RUN) + plan.count(Decision.REUSE)
+    return plan.total
+
+
+def _headline(plan: StagePlan) -> str:
+    total = _total(plan)
+    reuse, drop = plan.count(Decision.REUSE), plan.count(Decision.DROP)
+    if plan.up_to_date:
+        return "up to date" if total is None else f"up to date ({_datums(total)})"
+    if plan.decision is Decision.RUN:
+        parts = [f"run {plan.count(Decision.RUN)} of {_datums(total or 0)}"]
+        parts += [f"reuse {reuse}"] if reuse else []
+        return ", ".join(parts + ([f"drop {drop}"] if drop else []))
+    if plan.decision is Decision.DROP:
+        return f"drop {_datums(drop)}, reuse {reuse}"
+    if plan.decision is Decision.RELOCK:
+        return f"relock, nothing runs ({_datums(total or 0)})"
+    return f"reuse {_datums(total or 0)}" if plan.decision is Decision.REUSE else "wait"
+
+
+def _datums(count: int) -> str:
+    return f"{count} datum" if count == 1 else f"{count} datums"
+
+
+def _datum_lines(datums: Sequence[DatumPlan]) -> list[str]:
+    telling = [plan for plan in datums if _tells(plan)]
+    lines = [f"{plan.datum.name}: {'; '.join(map(sentence, plan.reasons))}" for plan in telling[:_SHOWN]]
+    rest = len(telling) - _SHOWN
+    return [*lines, f"… and {_datums(rest)} more"] if rest > 0 else lines
+
+
+def _tells(plan: DatumPlan) -> bool:
+    """Whether a datum's reasons say more than its stage's: all datums of a new stage are new."""
+    return any(reason.kind is not Kind.NEVER_RAN for reason in plan.reasons)
+
+
+# ---------------------------------------------------------------- datums
+
+
+def datum_text(plan: DatumPlan) -> str:
+    """One datum: its decision, its inputs, its reasons."""
+    inputs = [f"{item.input}: {item.dataset}/{item.path}".rstrip("/") for item in plan.datum.items]
+    why = [sentence(reason) for reason in plan.reasons]
+    return "\n    ".join([f"{plan.datum.name} ({plan.datum.id[:12]}): {plan.decision.value}", *inputs, *why])
+
+
+def datum_data(plan: DatumPlan) -> dict[str, Any]:
+    """One element of `datums --json`; `state` is the decision, `reason` all reasons as one text."""
+    reason = "; ".join(map(sentence, plan.reasons))
+    return {**current_datum_data(plan.datum), "state": plan.decision.value, "reason": reason}
+
+
+def current_datum_data(datum: Datum) -> dict[str, Any]:
+    """The same for a datum of a stage that is up to date."""
+    inputs = [
+        {
+            "input": item.input,
+            "dataset": item.dataset,
+            "path": item.path,
+            "hash": item.oid,
+            "size": item.size,
+            "nfiles": item.nfiles,
+        }
+        for item in datum.items
+    ]
+    return {"id": datum.id, "name": datum.name, "inputs": inputs, "state": Decision.REUSE.value, "reason": ""}

@@ -1,0 +1,277 @@
+r"""The language of globs, read once and compiled to a matcher.
+
+    /              all of a dataset
+    /train         the file or the directory `train`
+    /*             every file and every directory at the top
+    /*/*.csv       the CSV files one level below
+    /**            everything, at any depth
+
+    *  **  ?       any characters but "/"; any characters; one character but "/"
+    [a-z] [!a-z]   one character of a set, or none of it; never "/"
+    {a,b}          one of several patterns
+    (a|b) @(a|b)   the same, captured
+    ?() *() +()    captured: at most once, any number of times, at least once
+    !(a|b)         captured: any characters but "/" that none of the patterns matches in full
+    \*             the character itself
+
+Captures are numbered from 1 by their opening parentheses; one that took no part is "". A path is
+relative to its dataset and has no leading "/". A trailing "/" of the glob means nothing.
+
+Patterns become regular expressions, except those with `*()`, `+()`, `!()`: a regular expression
+cannot say `!()`, and takes exponential time over `*(*)`. Those run on `plan.machine`.
+
+Touches nothing, and imports nothing of trunkline but that machine.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from trunkline.plan.machine import Group, Node, OneOf, Text, Wild, compile_nodes
+
+_REFERENCE = re.compile(r"\$(?:(\d+)|\{(\d+)\})", re.ASCII)
+_WILD = {"*": "[^/]*", "**": ".*", "?": "[^/]"}
+
+
+class GlobError(ValueError):
+    """A glob that is not one. `position` counts characters of the glob from 0."""
+
+    def __init__(self, message: str, position: int) -> None:
+        super().__init__(message)
+        self.message = message
+        self.position = position
+
+
+class Pattern:
+    """A compiled glob. Raises GlobError.
+
+    `literal_prefix` is the path before the first component that has a pattern character, "" where
+    that is the first; `groups` the number of captures; `depth` the number of components of each
+    path that can match, None where it varies; `bare` whether every component after the literal
+    prefix is a plain `*`, so that the depth alone decides.
+    """
+
+    __slots__ = ("_match", "bare", "depth", "groups", "has_wildcards", "literal_prefix", "text")
+
+    def __init__(self, text: str) -> None:
+        if not text.startswith("/"):
+            raise GlobError('a glob begins with "/"', 0)
+        parser = _Parser(text)
+        components = parser.components()
+        literal = _literal_components(components)
+        self.text = text
+        self.groups = parser.groups
+        self.literal_prefix = "/".join(literal)
+        self.has_wildcards = len(literal) < len(components)
+        self.depth = None if any(map(_crosses, components)) else len(components)
+        self.bare = all(map(_is_star, components[len(literal) :]))
+        nodes = [node for part in components for node in (Text("/"), *part)][1:]
+        self._match = compile_nodes(nodes, parser.groups) if _hard(nodes) else _regex(nodes)
+
+    def match(self, path: str) -> tuple[str, ...] | None:
+        """The captures, or None where `path` does not match."""
+        return self._match(path)
+
+    def __repr__(self) -> str:
+        return f"Pattern({self.text!r})"
+
+
+class Template:
+    """What captures combine to: `$1-$2`, `${1}0`. `highest` is the greatest number in it."""
+
+    __slots__ = ("_parts", "highest", "text")
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self._parts: list[str | int] = []
+        end = 0
+        for found in _REFERENCE.finditer(text):
+            self._parts += [text[end : found.start()], int(found[1] or found[2])]
+            end = found.end()
+        self._parts.append(text[end:])
+        self.highest = max((part for part in self._parts if isinstance(part, int)), default=0)
+
+    def expand(self, captures: Sequence[str]) -> str:
+        """The text with its captures in place; one that does not exist is ""."""
+        return "".join(
+            part if isinstance(part, str) else captures[part - 1] if 0 < part <= len(captures) else ""
+            for part in self._parts
+        )
+
+
+# ---------------------------------------------------------------- reading
+
+
+class _Parser:
+    """Recursive descent over the text of a glob, its leading "/" taken as read."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.end = len(text.rstrip("/"))
+        self.position = 1
+        self.groups = 0
+
+    def components(self) -> list[tuple[Node, ...]]:
+        """The glob's components; none for "/"."""
+        parts: list[tuple[Node, ...]] = []
+        while self.position < self.end:
+            start = self.position
+            part = self.sequence("/")
+            if not part:
+                raise GlobError('"//": a component is missing here', start)
+            if len(part) == 1 and isinstance(part[0], Text) and part[0].text in (".", ".."):
+                raise GlobError('"." and ".." are not allowed in a glob', start)
+            parts.append(part)
+            self.position += 1
+        return parts
+
+    def sequence(self, stops: str) -> tuple[Node, ...]:
+        nodes: list[Node] = []
+        while self.position < self.end and self.text[self.position] not in stops:
+            node = self.node()
+            last = nodes[-1] if nodes else None
+            if isinstance(node, Text) and isinstance(last, Text):
+                nodes[-1] = Text(last.text + node.text)
+            else:
+                nodes.append(node)
+        return tuple(nodes)
+
+    def node(self) -> Node:
+        start = self.position
+        char = self.text[start]
+        following = self.text[start + 1 : min(start + 2, self.end)]
+        self.position += 1
+        if char == "*" and following == "*":
+            self.position += 1
+            return Wild("**")
+        if char in "@?*+!" and following == "(":
+            self.position += 1
+            return self.group(start, "" if char == "@" else char)
+        if char in "*?":
+            return Wild(char)
+        if char == "(":
+            return self.group(start, "")
+        if char == "{":
+            return Group(self.options(start, ",", "}"), "", None)
+        if char == "[":
+            return self.one_of(start)
+        if char in ")}":
+            raise GlobError(f'"{char}" closes nothing: write "\\{char}" for the character itself', start)
+        return Text(self.escaped(start) if char == "\\" else char)
+
+    def escaped(self, start: int) -> str:
+        """The character after a backslash, which has just been read at `start`."""
+        if self.position >= self.end:
+            raise GlobError('"\\" escapes nothing: write "\\\\" for the character itself', start)
+        self.position += 1
+        return self.text[self.position - 1]
+
+    def group(self, start: int, repeat: str) -> Group:
+        self.groups += 1
+        number = self.groups
+        return Group(self.options(start, "|", ")"), repeat, number)
+
+    def options(self, start: int, separator: str, close: str) -> tuple[tuple[Node, ...], ...]:
+        opening = self.text[start : self.position]
+        found = [self.sequence(separator + close)]
+        while self.position < self.end and self.text[self.position] == separator:
+            self.position += 1
+            found.append(self.sequence(separator + close))
+        if self.position >= self.end:
+            raise GlobError(f'"{opening}" is never closed: "{close}" is missing', start)
+        self.position += 1
+        return tuple(found)
+
+    def one_of(self, start: int) -> OneOf:
+        negated = self.text[self.position : self.position + 1] in ("!", "^")
+        self.position += negated
+        body: list[str] = []
+        while self.position < self.end and (self.text[self.position] != "]" or not body):
+            if self.text.startswith("[:", self.position):
+                raise GlobError('classes such as "[:alpha:]" are not known: write "[a-zA-Z]"', self.position)
+            body.append(self.span())
+        if self.position >= self.end:
+            raise GlobError('"[" is never closed: "]" is missing', start)
+        self.position += 1
+        return OneOf(f"(?!/)[{'^' if negated else ''}{''.join(body)}]")
+
+    def span(self) -> str:
+        """One character of a set, or a range such as `a-z`, as a regular expression has it."""
+        start = self.position
+        low = self.set_char()
+        following = self.text[self.position : self.position + 2]
+        if not following.startswith("-") or following in ("-", "-]"):
+            return re.escape(low)
+        self.position += 1
+        high = self.set_char()
+        if high < low:
+            raise GlobError(f'the range "{low}-{high}" runs backwards', start)
+        return f"{re.escape(low)}-{re.escape(high)}"
+
+    def set_char(self) -> str:
+        self.position += 1
+        char = self.text[self.position - 1]
+        return self.escaped(self.position - 1) if char == "\\" else char
+
+
+# ---------------------------------------------------------------- compiling
+
+
+def _literal_components(components: Sequence[tuple[Node, ...]]) -> list[str]:
+    found: list[str] = []
+    for part in components:
+        if len(part) != 1 or not isinstance(part[0], Text):
+            break
+        found.append(part[0].text)
+    return found
+
+
+def _is_star(nodes: tuple[Node, ...]) -> bool:
+    return len(nodes) == 1 and isinstance(nodes[0], Wild) and nodes[0].kind == "*"
+
+
+def _crosses(nodes: tuple[Node, ...]) -> bool:
+    """Whether what matches `nodes` may hold a "/"."""
+    for node in nodes:
+        match node:
+            case Wild("**"):
+                return True
+            case Text(text) if "/" in text:
+                return True
+            case Group(options, repeat) if repeat != "!" and any(map(_crosses, options)):
+                return True
+    return False
+
+
+def _hard(nodes: Sequence[Node]) -> bool:
+    """Whether `nodes` need the machine."""
+    groups = [node for node in nodes if isinstance(node, Group)]
+    return any(group.repeat in ("*", "+", "!") or any(map(_hard, group.options)) for group in groups)
+
+
+class _Regex(NamedTuple):
+    compiled: re.Pattern[str]
+
+    def __call__(self, path: str) -> tuple[str, ...] | None:
+        found = self.compiled.fullmatch(path)
+        return None if found is None else found.groups("")
+
+
+def _regex(nodes: Sequence[Node]) -> _Regex:
+    return _Regex(re.compile("".join(map(_source, nodes)), re.DOTALL))
+
+
+def _source(node: Node) -> str:
+    match node:
+        case Text(text):
+            return re.escape(text)
+        case Wild(kind):
+            return _WILD[kind]
+        case OneOf(source):
+            return source
+        case Group(options, repeat, number):
+            inner = "|".join("".join(map(_source, option)) for option in options)
+            plain = f"(?:{inner})"
+            return plain if number is None else f"({plain}{repeat})"

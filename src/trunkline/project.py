@@ -1,0 +1,273 @@
+"""The composition root: finds the project, reads its files, builds the adapters, once each.
+
+A project is a directory with `.dvc/`, inside a git repository. Adapters are imported when first
+needed: a command that has nothing to do must not pay for pandas, DVC or Parquet.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from trunkline import spec
+from trunkline.engine.code import Code
+from trunkline.engine.gather import Gather
+from trunkline.engine.planner import Planner
+from trunkline.errors import ProjectError, StaleError, UsageError
+from trunkline.model import File, ManifestRow, Pipeline, Stage
+from trunkline.plan import graph
+from trunkline.store.store import DvcStore
+from trunkline.writer import writer_tag
+
+if TYPE_CHECKING:
+    from trunkline.engine.execute import Engine, RunPaths
+    from trunkline.ledger.results import Results
+    from trunkline.ledger.runs import Runs
+    from trunkline.ports import Listener
+
+DVC_YAML = "dvc.yaml"
+SCHEMA = "schema/pipeline.json"
+
+
+class Project:
+    """One project's files and adapters."""
+
+    def __init__(self, root: str) -> None:
+        self.root = root
+
+    @classmethod
+    def find(cls, start: str | None = None) -> Project:
+        """The project that holds `start` (the working directory). Raises ProjectError."""
+        here = os.path.realpath(start or os.getcwd())
+        root = _ancestor_with(here, ".dvc")
+        if root is None:
+            raise ProjectError(
+                "there is no trunkline project here, nor above", where=here, hint="type `trunkline init`"
+            )
+        if _ancestor_with(root, ".git") is None:
+            raise ProjectError(
+                "trunkline needs git, and this DVC project is in no git repository",
+                where=root,
+                hint="type `git init`",
+            )
+        return cls(root)
+
+    # ------------------------------------------------------------ adapters
+
+    @cached_property
+    def store(self) -> DvcStore:
+        """Data by content."""
+        return DvcStore(self.root, write_manifest=_write_manifest)
+
+    @cached_property
+    def ledger(self) -> Results:
+        """Results by datum key, beside the cache."""
+        from trunkline.ledger.results import Results
+
+        return Results(os.path.join(self.store.cache_dir, "trunkline"))
+
+    @cached_property
+    def runs(self) -> Runs:
+        """The records of runs."""
+        from trunkline.ledger.runs import Runs
+
+        return Runs(self.root)
+
+    @cached_property
+    def gather(self) -> Gather:
+        """What is there now."""
+        return Gather(self.store, self.store.memo)
+
+    @cached_property
+    def code(self) -> Code:
+        """The code of stages."""
+        return Code(self.root, self.gather.version, self.store.memo)
+
+    @cached_property
+    def planner(self) -> Planner:
+        """Decides what must be done."""
+        from trunkline.engine.history import Manifests
+
+        history = Manifests(self.store, _Late(self), self.store.memo, _ManifestReader())
+        return Planner(self.store, _Late(self), history, self.code, self.gather, writer_tag())
+
+    @contextmanager
+    def engine(self, run: RunPaths, listener: Listener, *, publish: bool = True) -> Iterator[Engine]:
+        """An engine with a pool of its own; every process of the pool ends with the context."""
+        from trunkline.engine.execute import Engine
+        from trunkline.runners.pools import AdaptivePool
+
+        pool = AdaptivePool(workers=os.cpu_count() or 1)
+        try:
+            yield Engine(
+                self.planner, self.store, self.ledger, pool, self.code, listener,
+                root=self.root, run=run, publish=publish,
+            )  # fmt: skip
+        except BaseException:
+            pool.close(now=True)
+            raise
+        else:
+            pool.close()
+
+    # ------------------------------------------------------------ declarations
+
+    @cached_property
+    def pipelines(self) -> tuple[Pipeline, ...]:
+        """Every pipeline of the project, checked. Raises SpecError."""
+        known = spec.Known(
+            sources=frozenset(self.store.sources()),
+            foreign=frozenset(spec.foreign_outputs(self.dvc_yaml)),
+            functions=self.code.functions,
+        )
+        return spec.check(self.pipeline_texts, known)
+
+    @cached_property
+    def pipeline_texts(self) -> dict[str, str]:
+        """The texts of pipelines/*.yaml by path relative to the root."""
+        folder = os.path.join(self.root, "pipelines")
+        names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+        return {
+            f"pipelines/{name}": _read(os.path.join(folder, name))
+            for name in names
+            if name.endswith((".yaml", ".yml")) and not name.startswith(".")
+        }
+
+    @cached_property
+    def stages(self) -> tuple[Stage, ...]:
+        """Every stage, upstream first: the order of dvc.yaml."""
+        return graph.order(self.pipelines)
+
+    def stage(self, ref: str) -> Stage:
+        """The stage `pipeline.stage`. Raises UsageError."""
+        for stage in self.stages:
+            if stage.ref == ref:
+                return stage
+        raise UsageError(f"there is no stage {ref!r}", hint=_closest(ref, [s.ref for s in self.stages]))
+
+    def select(self, targets: Sequence[str]) -> tuple[Stage, ...]:
+        """The stages that `targets` (pipelines, or `pipeline.stage`) need, upstream included."""
+        if not targets:
+            return self.stages
+        wanted: set[str] = set()
+        names = {pipeline.name for pipeline in self.pipelines}
+        for target in targets:
+            if target in names:
+                wanted.update(stage.ref for stage in self.stages if stage.pipeline == target)
+            elif any(stage.ref == target for stage in self.stages):
+                wanted.add(target)
+            else:
+                options = [*sorted(names), *(stage.ref for stage in self.stages)]
+                raise UsageError(
+                    f"there is no pipeline or stage {target!r}", hint=_closest(target, options)
+                )
+        return graph.select(self.stages, wanted)
+
+    # ------------------------------------------------------------ dvc.yaml
+
+    @cached_property
+    def dvc_yaml(self) -> str:
+        """The text of dvc.yaml, "" where there is none."""
+        path = os.path.join(self.root, DVC_YAML)
+        return _read(path) if os.path.exists(path) else ""
+
+    def compiled(self) -> dict[str, str]:
+        """What `compile` writes: path relative to the root -> text."""
+        code = {stage.ref: self.code.files(stage) for stage in self.stages}
+        return {
+            DVC_YAML: spec.compile_dvc(self.dvc_yaml, self.pipelines, code),
+            SCHEMA: spec.schema_text(),
+        }
+
+    def stale(self) -> list[str]:
+        """The compiled files that do not say what the pipeline files say."""
+        return [path for path, text in self.compiled().items() if _read_or_empty(self.root, path) != text]
+
+    def compile(self) -> list[str]:
+        """Write the compiled files that are stale; their paths."""
+        stale = self.stale()
+        texts = self.compiled()
+        for path in stale:
+            self.store.write_text(path, texts[path])
+        for stage in self.stages:
+            self.store.ignore(stage.path)
+            self.store.ignore(stage.manifest_path)
+        self.__dict__.pop("dvc_yaml", None)
+        return stale
+
+    def check_compiled(self) -> None:
+        """Raise StaleError where a compiled file is stale."""
+        if stale := self.stale():
+            raise StaleError(
+                f"{', '.join(stale)} {'is' if len(stale) == 1 else 'are'} older than pipelines/",
+                hint="type `trunkline compile`",
+            )
+
+    def dvc_order(self) -> tuple[str, ...]:
+        """The names of dvc.yaml's stages, in its order."""
+        return spec.stage_names(self.dvc_yaml)
+
+
+class _Late:
+    """The ledger, opened at the first question: "nothing to do" asks none."""
+
+    def __init__(self, project: Project) -> None:
+        self._project = project
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._project.ledger, name)
+
+
+class _ManifestReader:
+    """The Parquet manifest, imported at the first question."""
+
+    def facts(self, paths: Sequence[str]):  # type: ignore[no-untyped-def]
+        from trunkline.engine.planner import ManifestFacts
+        from trunkline.store.manifest import read_facts
+
+        return ManifestFacts(*read_facts(paths))
+
+    def rows(self, paths: Sequence[str]) -> tuple[ManifestRow, ...]:
+        from trunkline.store.manifest import read_manifest
+
+        return read_manifest(paths).rows
+
+
+def _write_manifest(directory: str, rows: Sequence[ManifestRow], transform: str) -> tuple[File, ...]:
+    from trunkline.store.manifest import write_manifest
+
+    return write_manifest(directory, rows, transform)
+
+
+def _ancestor_with(start: str, name: str) -> str | None:
+    here = start
+    while not os.path.exists(os.path.join(here, name)):
+        parent = os.path.dirname(here)
+        if parent == here:
+            return None
+        here = parent
+    return here
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8", newline="") as stream:
+            return stream.read()
+    except UnicodeDecodeError as error:
+        raise ProjectError(f"this file is not UTF-8 text: {error.reason}", where=path) from error
+
+
+def _read_or_empty(root: str, path: str) -> str:
+    full = os.path.join(root, path)
+    return _read(full) if os.path.exists(full) else ""
+
+
+def _closest(name: str, options: Collection[str]) -> str:
+    import difflib
+
+    close = difflib.get_close_matches(name, options, n=1)
+    if close:
+        return f"did you mean {close[0]}?"
+    return f"there are: {', '.join(sorted(options))}" if options else "there is no pipeline in pipelines/ yet"

@@ -1,0 +1,96 @@
+"""Why a datum failed, in the words of the person whose code or data it was.
+
+    Fault               raised here and beside: a failure with its own kind and message
+    describe(error)     any exception as a Failure, with the user's frames only
+
+Kinds of our own: BadFunction (the function cannot be found or called), BadInput (a file is not what
+its suffix says), MissingData (an input left the cache), BadOutput (the result has no form as files),
+InputModified (the datum wrote to its input), ExitCode and CommandNotFound (commands), WorkerDied (the
+process ended). Every other kind is the name of an exception.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+import traceback
+from collections.abc import Iterable
+from dataclasses import replace
+
+import trunkline
+from trunkline.errors import TrunklineError
+from trunkline.model import Failure, Work
+
+_OURS = os.path.dirname(os.path.abspath(trunkline.__file__)) + os.sep
+_IMPORTLIB = os.path.dirname(importlib.__file__) + os.sep
+
+
+class Fault(Exception):  # noqa: N818 - it is a datum's failure, not an error of ours
+    """A failure that we found ourselves and can explain."""
+
+    def __init__(self, kind: str, message: str, *, damaged: Iterable[str] = ()) -> None:
+        super().__init__(message)
+        self.failure = Failure(kind, message, damaged=tuple(damaged))
+
+
+def describe(error: BaseException, work: Work | None = None) -> Failure:
+    """`error` as a Failure. Names of cache objects are told as the dataset's files that they are."""
+    if isinstance(error, Fault):
+        failure = error.failure
+    elif isinstance(error, TrunklineError):
+        failure = Failure("BadOutput", f"{error.message}; {error.hint}" if error.hint else error.message)
+    else:
+        failure = Failure(type(error).__name__, _text(error), user_traceback(error))
+    return _named(failure, work) if work else failure
+
+
+def user_traceback(error: BaseException) -> str:
+    """The traceback as Python prints it, without our frames and the import system's."""
+    report = traceback.TracebackException.from_exception(error, compact=True)
+    if not _strip(report) and not isinstance(error, SyntaxError | ImportError):
+        report = traceback.TracebackException.from_exception(error)  # no frame is the user's: it is our fault
+    return "".join(report.format())
+
+
+def written_to(files: Iterable[str], error: BaseException | None) -> str:
+    """The message for a datum that changed `files`, its inputs."""
+    message = f"it wrote to its input {', '.join(files)}; inputs are read-only: write to the output instead"
+    if error is None:
+        return message
+    kind = error.failure.kind if isinstance(error, Fault) else type(error).__name__
+    return f"{message} (and then failed: {kind}: {_text(error)})"
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # a __str__ of the user's own may fail as well
+        return f"<{type(error).__name__} without a message>"
+
+
+def _strip(report: traceback.TracebackException) -> int:
+    """Leave the user's frames in `report` and in the errors it is chained to; how many those are."""
+    report.stack = traceback.StackSummary.from_list([f for f in report.stack if _users(f.filename)])
+    chained = [report.__cause__, report.__context__, *(getattr(report, "exceptions", None) or ())]
+    return len(report.stack) + sum(_strip(other) for other in chained if other is not None)
+
+
+def _users(filename: str) -> bool:
+    return not filename.startswith((_OURS, _IMPORTLIB, "<frozen importlib"))
+
+
+def _named(failure: Failure, work: Work) -> Failure:
+    message, trace = failure.message, failure.traceback
+    for given in work.inputs:
+        for file in given.files:
+            if file.object in message or file.object in trace:
+                name = shown(given.dataset, file.path)
+                message, trace = message.replace(file.object, name), trace.replace(file.object, name)
+    places = re.compile(rf"{re.escape(os.path.dirname(work.scratch))}/[^/\s]+/(?=pfs/)")
+    return replace(failure, message=places.sub("", message), traceback=places.sub("", trace))
+
+
+def shown(dataset: str, path: str) -> str:
+    """How a file of a dataset is called in messages."""
+    return f"{dataset}/{path}" if path else dataset

@@ -1,0 +1,255 @@
+"""Every key that a pipeline file knows: the one table behind the checker and the JSON Schema.
+
+A key that Pachyderm's users know and that this version does not carry out is in `LATER`: it gets
+an answer of its own, because "unknown key" would be a lie.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+NAME_PATTERN = "^[a-z][a-z0-9_]*$"
+FUNCTION_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*:[A-Za-z_][A-Za-z0-9_]*$"
+PATH_PATTERN = r"^(?!/)(?!.*(^|/)\.{1,2}(/|$))[^*?\[\]{}\\]+$"
+
+
+class Kind(StrEnum):
+    """What a key's value may be, in the words of the messages."""
+
+    TEXT = "text"
+    TEXTS = "a list of texts"
+    TEXT_OR_TEXTS = "text, or a list of texts"
+    MAPPING = "a mapping"
+    LIST = "a list"
+
+
+class Key(NamedTuple):
+    """One key of a mapping. `schema` refines what the kind says; `example` completes the advice."""
+
+    name: str
+    kind: Kind
+    doc: str
+    example: str
+    required: bool = False
+    schema: Mapping[str, Any] = {}
+
+
+PIPELINE = (
+    Key(
+        "pipeline",
+        Kind.TEXT,
+        "The pipeline's name, which is also the name of this file.",
+        "pipeline: flights",
+        required=True,
+        schema={"pattern": NAME_PATTERN},
+    ),
+    Key("description", Kind.TEXT, "What the pipeline is for.", "description: Which flights are late?"),
+    Key(
+        "stages",
+        Kind.MAPPING,
+        "The transformations, by name.",
+        'stages: {clean: {run: "stages.clean:clean", input: {raw: flights_raw/*}}}',
+        required=True,
+        schema={
+            "minProperties": 1,
+            "propertyNames": {"pattern": NAME_PATTERN},
+            "additionalProperties": {"$ref": "#/$defs/stage"},
+        },
+    ),
+    Key(
+        "schedules",
+        Kind.LIST,
+        "When the pipeline is to run by itself.",
+        'schedules: [{cron: "0 3 * * *", timezone: UTC}]',
+        schema={"items": {"$ref": "#/$defs/schedule"}},
+    ),
+)
+
+STAGE = (
+    Key("description", Kind.TEXT, "What the stage does.", "description: Removes impossible delays."),
+    Key(
+        "run",
+        Kind.TEXT,
+        "The Python function that makes one datum's output from its inputs, as module:function.",
+        "run: stages.clean:clean",
+        schema={"pattern": FUNCTION_PATTERN},
+    ),
+    Key(
+        "cmd",
+        Kind.TEXTS,
+        "A program and its arguments, in any language. It reads pfs/<input>/… and writes pfs/out/.",
+        "cmd: [python, tools/clean.py]",
+        schema={"minItems": 1},
+    ),
+    Key(
+        "stdin",
+        Kind.TEXTS,
+        "Lines that the program of `cmd` reads from its standard input.",
+        "stdin: [cp pfs/raw/* pfs/out/]",
+    ),
+    Key(
+        "input",
+        Kind.MAPPING,
+        "What the stage reads: name: dataset/pattern, or Pachyderm's grammar of cross and join.",
+        "input: {raw: flights_raw/*}",
+        schema={"$ref": "#/$defs/input"},
+    ),
+    Key(
+        "params",
+        Kind.MAPPING,
+        "Keyword arguments of the function. A change runs the stage again.",
+        "params: {target: arr_delay, late_after: 15}",
+        schema={"propertyNames": {"pattern": "^[A-Za-z_][A-Za-z0-9_]*$"}},
+    ),
+    Key(
+        "env",
+        Kind.MAPPING,
+        "Environment variables of the stage. A change runs the stage again.",
+        'env: {OMP_NUM_THREADS: "1"}',
+        schema={
+            "propertyNames": {"pattern": "^[A-Za-z_][A-Za-z0-9_]*$"},
+            "additionalProperties": {"type": "string"},
+        },
+    ),
+    Key(
+        "code",
+        Kind.TEXTS,
+        "Further files that count as the stage's code, beside the modules that it imports.",
+        "code: [sql/clean.sql]",
+        schema={"items": {"type": "string", "pattern": PATH_PATTERN}},
+    ),
+    Key(
+        "model",
+        Kind.MAPPING,
+        "The model among the stage's outputs.",
+        "model: {name: flights_late, path: model.onnx}",
+        schema={"$ref": "#/$defs/model"},
+    ),
+    Key(
+        "metrics",
+        Kind.TEXTS,
+        "Files among the stage's outputs that `dvc metrics` shows.",
+        "metrics: [metrics.json]",
+        schema={"items": {"type": "string", "pattern": PATH_PATTERN}},
+    ),
+    Key(
+        "plots",
+        Kind.LIST,
+        "Files among the stage's outputs that `dvc plots` draws, each with its options if need be.",
+        "plots: [roc.json, {calibration.json: {x: predicted, y: observed}}]",
+        schema={"items": {"$ref": "#/$defs/plot"}},
+    ),
+)
+
+LEAF = (
+    Key(
+        "name",
+        Kind.TEXT,
+        "The input's name: the function's parameter. Without it, the dataset's name.",
+        "name: flights",
+        schema={"pattern": NAME_PATTERN},
+    ),
+    Key(
+        "dataset",
+        Kind.TEXT,
+        "A stage of this pipeline, pipeline.stage, a source dataset, or an output of a DVC stage.",
+        "dataset: flights_raw",
+        required=True,
+        schema={"minLength": 1},
+    ),
+    Key(
+        "glob",
+        Kind.TEXT,
+        "Which files and directories form datums, one each; / is all of the dataset as one datum.",
+        'glob: "/(*).parquet"',
+        schema={"pattern": "^/"},
+    ),
+    Key(
+        "join_on",
+        Kind.TEXT,
+        "What must be equal in all inputs of a join; $1 is the glob's first ( ).",
+        "join_on: $1",
+        schema={"pattern": r"\$"},
+    ),
+)
+
+MODEL = (
+    Key(
+        "name",
+        Kind.TEXT,
+        "The name under which the model is known.",
+        "name: flights_late",
+        required=True,
+        schema={"pattern": NAME_PATTERN},
+    ),
+    Key(
+        "path",
+        Kind.TEXT,
+        "The model's file among the stage's outputs.",
+        "path: model.onnx",
+        required=True,
+        schema={"pattern": PATH_PATTERN},
+    ),
+)
+
+PLOT = (
+    Key("x", Kind.TEXT, "The field along the x axis.", "x: predicted"),
+    Key("y", Kind.TEXT_OR_TEXTS, "The field, or fields, along the y axis.", "y: observed"),
+    Key("x_label", Kind.TEXT, "The words under the x axis.", "x_label: predicted"),
+    Key("y_label", Kind.TEXT, "The words beside the y axis.", "y_label: observed"),
+    Key("title", Kind.TEXT, "The words above the plot.", "title: Calibration"),
+    Key("template", Kind.TEXT, "DVC's template that draws the plot.", "template: linear"),
+)
+
+SCHEDULE = (
+    Key(
+        "cron",
+        Kind.TEXT,
+        "Minute, hour, day of the month, month, day of the week.",
+        'cron: "0 3 * * *"',
+        required=True,
+    ),
+    Key("timezone", Kind.TEXT, "The name of a time zone; UTC without it.", "timezone: Europe/Berlin"),
+)
+
+# The inputs that are made of inputs.
+GROUPS = ("cross", "join")
+
+LATER = frozenset(
+    [
+        "gates",
+        "promote",
+        "expect",
+        "trigger",
+        "commit_to",
+        "egress",
+        "datum_tries",
+        "datum_timeout",
+        "job_timeout",
+        "parallelism",
+        "datum_set_spec",
+        "reprocess_spec",
+        "resources",
+        "secrets",
+        "accept_return_code",
+        "err_cmd",
+        "fingerprint",
+        "outer_join",
+        "group_by",
+        "union",
+        "group",
+        "empty_files",
+        "reference",
+        "propagation",
+    ]
+)
+
+# Words that begin an input of the long form, and therefore name no input of the short one.
+GRAMMAR = frozenset({*GROUPS, "union", "group", *(key.name for key in LEAF)})
+
+
+def named(keys: tuple[Key, ...]) -> dict[str, Key]:
+    """The keys by name."""
+    return {key.name: key for key in keys}

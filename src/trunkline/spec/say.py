@@ -1,0 +1,65 @@
+"""Collects the problems of one file, each with the place that it is about."""
+
+from __future__ import annotations
+
+import re
+
+from trunkline.errors import Problem
+from trunkline.model import Mark
+from trunkline.spec import scalars
+from trunkline.spec.read import MappingNode, Node, ScalarNode, SequenceNode
+
+_WORDS = {
+    scalars.STR: "text",
+    scalars.NULL: "empty",
+    scalars.DATE: "a date",
+    f"{scalars.PREFIX}bool": "true or false",
+    f"{scalars.PREFIX}int": "a number",
+    f"{scalars.PREFIX}float": "a number",
+}
+
+
+class Say:
+    """The problems of one file so far."""
+
+    def __init__(self, file: str, text: str) -> None:
+        self.file = file
+        self.problems: list[Problem] = []
+        self._lines = re.split(r"\r\n|\r|\n", text)
+
+    def at(self, node: Node, message: str, advice: str = "", *, offset: int = 0, length: int = 0) -> None:
+        """A problem at a node; `offset` and `length` mark a part of a scalar."""
+        mark, end = node.start_mark, node.end_mark
+        width = end.column - mark.column if end.line == mark.line and isinstance(node, ScalarNode) else 1
+        if isinstance(node, ScalarNode) and node.style:
+            if width == len(node.value) + 2:
+                offset += length > 0  # the opening quote
+            else:
+                offset = length = 0  # escapes move what stands in the quotes
+        column = mark.column + 1 + offset
+        problem = Problem(
+            self.file, mark.line + 1, column, message, advice, self._lines[mark.line], max(1, length or width)
+        )
+        self.problems.append(problem)
+
+    def file_wide(self, message: str, advice: str = "") -> None:
+        """A problem of the whole file."""
+        self.problems.append(Problem(self.file, 0, 0, message, advice))
+
+    def mark(self, node: Node) -> Mark:
+        """Where a node begins."""
+        return Mark(self.file, node.start_mark.line + 1, node.start_mark.column + 1)
+
+
+def kind_of(node: Node) -> str:
+    """What a node is, in the words of the messages."""
+    if isinstance(node, MappingNode):
+        return "a mapping"
+    if isinstance(node, SequenceNode):
+        return "a list"
+    return _WORDS.get(node.tag, "a value")
+
+
+def is_text(node: Node) -> bool:
+    """Whether a node is text for every reader of the file."""
+    return isinstance(node, ScalarNode) and node.tag == scalars.STR

@@ -1,0 +1,195 @@
+"""Makes a path of the workspace hold exactly the wanted files, touching only what differs.
+
+    wanted   what the listing says                     {"a": m1, "b": m2, "c/d": m3}
+    present  what the workspace has, by the memo       {"a": m1, "b": m9, "x": m7}
+    →        remove b and x, make c/, link b and c/d; then walk once and remember, without hashing
+
+A file of unknown content (edited since it was last hashed) differs. The walk afterwards proves the
+links: a hard link must show the stat at which its object was last right, a copy the right size.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from trunkline.errors import CorruptData, MissingData, StoreError
+from trunkline.model import File, Version
+from trunkline.store.cache import Cache
+from trunkline.store.files import remove_quietly
+from trunkline.store.hashing import hash_file, settle, stat_of
+from trunkline.store.links import TO_WORKSPACE, Linker
+from trunkline.store.memo import Known
+from trunkline.store.scan import Scan
+from trunkline.store.workspace import Workspace
+
+
+class Checkout:
+    """Brings listings from one cache into one workspace."""
+
+    def __init__(self, workspace: Workspace, cache: Cache) -> None:
+        self._workspace = workspace
+        self._cache = cache
+        self._linkers: dict[int, Linker] = {}
+
+    def __call__(self, path: str, files: Sequence[File]) -> Version:
+        """Make `path` hold `files`; one file with the path "" makes it a file. Raises MissingData."""
+        wanted = {file.path: file.md5 for file in files}
+        _check_paths(wanted, path)
+        present = self._present(path, "" in wanted)
+        todo = [file for file in files if present.get(file.path) != file.md5]
+        self._check_objects([file for file in todo if not self._cache.is_new(file.md5)], path)
+        full = self._workspace.full(path)
+        _remove(full, [name for name in present if wanted.get(name) != present[name]])
+        self._link(full, todo, directory="" not in wanted)
+        return self._record(path, wanted)
+
+    def _present(self, path: str, single: bool) -> dict[str, str | None]:
+        """The files there by md5, None where it is not known; what is in the way is removed."""
+        full = self._workspace.full(path)
+        if os.path.islink(full) or (os.path.isfile(full) and not single):
+            os.unlink(full)
+        elif single and os.path.isdir(full):
+            _remove_tree(full)
+        seen = self._workspace.scan(path)
+        if seen is None:
+            return {}
+        known = self._workspace.known(path, seen)
+        return {row[0]: known[row[0]][3] if row[0] in known else None for row in seen.rows}
+
+    def _check_objects(self, files: Sequence[File], path: str) -> None:
+        missing = self._cache.evicted(files) if files else set()
+        if missing:
+            names = [file.path or path for file in files if file.md5 in missing]
+            more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+            raise MissingData(
+                f"the cache has no intact copy of {names[0]}{more}",
+                where=path,
+                hint="type `dvc fetch`, or run the stage again",
+            )
+
+    def _link(self, full: str, files: Sequence[File], *, directory: bool) -> None:
+        parent = full if directory else os.path.dirname(full)
+        os.makedirs(parent, exist_ok=True)
+        link = self._linkers.setdefault(os.stat(parent).st_dev, Linker(TO_WORKSPACE))
+        made = {parent}
+        for file in files:
+            target = f"{full}/{file.path}" if directory else full
+            folder = target.rpartition("/")[0]
+            if folder not in made:
+                _make_folder(folder, full)
+                made.add(folder)
+            source = self._cache.path(file.md5)
+            try:
+                link(source, target, empty=file.md5 == _EMPTY)
+            except FileExistsError:  # left out of the walk, such as a link to a directory
+                _remove_tree(target)
+                link(source, target, empty=file.md5 == _EMPTY)
+            except FileNotFoundError as error:
+                raise MissingData(
+                    "an object vanished from the cache", where=source, hint="see that no `dvc gc` is running"
+                ) from error
+
+    def _record(self, path: str, wanted: dict[str, str]) -> Version:
+        seen = self._workspace.scan(path)
+        if seen is None:
+            raise _raced(path)
+        _check_complete(path, seen, wanted)
+        self._prove(path, seen, wanted)
+        settle(max((row[3] for row in seen.rows), default=0))
+        known: Known = {row[0]: (row[1], row[2], row[3], wanted[row[0]]) for row in seen.rows}
+        version = self._workspace.remember(path, seen, known)
+        if seen.directory:
+            self._cache.put_tree(wanted.items())
+        return version
+
+    def _prove(self, path: str, seen: Scan, wanted: dict[str, str]) -> None:
+        """Raise CorruptData where a file cannot have the content that it should have."""
+        stats = self._cache.stats(list(set(wanted.values())))
+        full = self._workspace.full(path)
+        for name, inode, size, mtime in seen.rows:
+            md5 = wanted[name]
+            stat = stats.get(md5)
+            if stat == (inode, size, mtime):
+                continue
+            if stat is None or stat[0] == inode or stat[1] != size:
+                self._examine(f"{full}/{name}" if name else full, md5)
+
+    def _examine(self, file: str, md5: str) -> None:
+        if hash_file(file)[1] == md5:
+            return
+        source = self._cache.path(md5)
+        if stat_of(os.stat(file))[0] == stat_of(os.stat(source))[0]:
+            self._cache.quarantine([source])
+        os.unlink(file)
+        raise CorruptData(
+            "an object of the cache was damaged while it was linked; it was put aside",
+            where=source,
+            hint="run again: the stage that makes it will",
+        )
+
+
+_EMPTY = "d41d8cd98f00b204e9800998ecf8427e"  # the md5 of nothing
+
+
+def _check_paths(wanted: dict[str, str], path: str) -> None:
+    for name in wanted:
+        if name.startswith("/") or (".." in name and ".." in name.split("/")):
+            raise StoreError(f"{name} would leave the dataset", where=path)
+    if "" in wanted and len(wanted) > 1:
+        raise StoreError("a single file cannot be a dataset of several", where=path)
+
+
+def _remove(full: str, names: Sequence[str]) -> None:
+    """Remove files, then the directories that they leave empty."""
+    folders = set()
+    for name in names:
+        target = f"{full}/{name}" if name else full
+        remove_quietly(target)
+        folders.add(target.rpartition("/")[0])
+    for folder in sorted(folders, key=len, reverse=True):
+        while len(folder) > len(full):
+            try:
+                os.rmdir(folder)
+            except OSError:
+                break
+            folder = folder.rpartition("/")[0]
+
+
+def _make_folder(folder: str, full: str) -> None:
+    """Make a directory of the dataset; a file or link in its way goes."""
+    here = full
+    for part in folder[len(full) + 1 :].split("/"):
+        here = f"{here}/{part}"
+        if os.path.islink(here) or os.path.isfile(here):
+            os.unlink(here)
+    os.makedirs(folder, exist_ok=True)
+
+
+def _remove_tree(path: str) -> None:
+    import shutil
+
+    if os.path.isdir(path) and not os.path.islink(path):
+        shutil.rmtree(path)
+    else:
+        remove_quietly(path)
+
+
+def _check_complete(path: str, seen: Scan, wanted: dict[str, str]) -> None:
+    names = {row[0] for row in seen.rows}
+    if names - wanted.keys():
+        raise _raced(path)
+    if left_out := wanted.keys() - names:
+        raise StoreError(
+            f"DVC leaves {min(left_out)} out of a dataset",
+            where=path,
+            hint="write it under another name, or see .dvcignore",
+        )
+
+
+def _raced(path: str) -> StoreError:
+    return StoreError(
+        "something else wrote to this dataset while it was put in place",
+        where=path,
+        hint="see that nothing else writes there, and run again",
+    )

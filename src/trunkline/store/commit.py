@@ -1,0 +1,365 @@
+"""Commits of a few named files, by plumbing: whatever else is staged or edited stays as it is.
+
+    the paths   staged where the index had them as HEAD has them
+    the tree    HEAD's with the paths changed, through a temporary index
+    the branch  moved by compare-and-swap; where another commit came first, the same on top of it
+
+In this order: a kill in between leaves the paths staged and nothing else. The working tree is never
+written: it is the caller's, and holds the new contents already or still the old ones. Refused: a
+merge, rebase, cherry-pick, revert or bisect under way, a detached HEAD, no identity, and a path
+that somebody has edited, staged or not.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from trunkline.errors import ProjectError
+from trunkline.store.gitcall import Place, attempt, call, environment, text
+
+_IN_PROGRESS = {
+    "MERGE_HEAD": ("a merge", "finish it with `git commit`, or `git merge --abort`"),
+    "rebase-merge": ("a rebase", "finish it with `git rebase --continue`, or `git rebase --abort`"),
+    "rebase-apply": ("a rebase", "finish it with `git rebase --continue`, or `git rebase --abort`"),
+    "CHERRY_PICK_HEAD": (
+        "a cherry-pick",
+        "finish it with `git cherry-pick --continue`, or `git cherry-pick --abort`",
+    ),
+    "REVERT_HEAD": ("a revert", "finish it with `git revert --continue`, or `git revert --abort`"),
+    "BISECT_LOG": ("a bisect", "finish it with `git bisect reset`"),
+}
+_ATTEMPTS = 12
+_CONFLICT = "conflict"
+
+
+class _Entry(NamedTuple):
+    """A file in a tree or an index; without a mode it is not there."""
+
+    mode: str
+    blob: str
+
+
+_ABSENT = _Entry("0", "")
+
+
+def ready_to_commit(root: str, paths: Sequence[str]) -> None:
+    """See that `paths` could be committed now, and are as HEAD has them. Raises ProjectError.
+
+    For a caller that wants to know before it changes anything.
+    """
+    place = Place.of(root)
+    branch = _branch(place)
+    _identity(place)
+    base = _tree_entries(place, _tip(place, branch), paths)
+    _refuse_edits(place, base, base)
+
+
+def commit_paths(root: str, paths: Sequence[str], message: str, *, hooks: bool = False) -> str:
+    """Commit `paths` as the working tree has them. As `commit_files`."""
+    return commit_files(root, _contents(root, paths), message, hooks=hooks)
+
+
+def commit_files(root: str, changes: Mapping[str, bytes | None], message: str, *, hooks: bool = False) -> str:
+    """Commit new contents (None: deletion) of these files alone; the commit.
+
+    Where HEAD says so already, nothing is done and HEAD is the answer. Raises ProjectError.
+    """
+    place = Place.of(root)
+    branch = _branch(place)
+    _identity(place)
+    tip = _tip(place, branch)
+    base = _tree_entries(place, tip, changes)
+    target = _targets(place, changes, base)
+    _refuse_edits(place, base, target)
+    staged = _stage(place, base, target)
+    try:
+        for number in range(_ATTEMPTS):
+            if commit := _on_top(place, branch, tip, target, message, hooks):
+                return commit
+            time.sleep(0.02 * number)
+            tip = _tip(place, branch)
+            _refuse_others(place, base, target, _tree_entries(place, tip, changes))
+    except BaseException:
+        _stage(place, target, {path: base[path] for path in staged})
+        raise
+    _stage(place, target, {path: base[path] for path in staged})
+    raise ProjectError(
+        f"{branch.removeprefix('refs/heads/')} could not be moved: other commits kept coming first",
+        where=root,
+        hint="run the command again; if it stays so, look for a stale `.lock` file below .git/refs",
+    )
+
+
+def stage(root: str, paths: Sequence[str]) -> None:
+    """Stage `paths` as the working tree has them. As `stage_files`."""
+    stage_files(root, _contents(root, paths))
+
+
+def stage_files(root: str, changes: Mapping[str, bytes | None]) -> None:
+    """Put new contents of these files into the index, without a commit. Raises ProjectError."""
+    place = Place.of(root)
+    base = _tree_entries(place, _tip(place, "HEAD"), changes)
+    target = _targets(place, changes, base)
+    _refuse_edits(place, base, target)
+    _stage(place, base, target)
+
+
+# ---------------------------------------------------------------- what is there
+
+
+def _contents(root: str, paths: Sequence[str]) -> dict[str, bytes | None]:
+    found: dict[str, bytes | None] = {}
+    for path in paths:
+        try:
+            with open(os.path.join(root, path), "rb") as stream:
+                found[path] = stream.read()
+        except FileNotFoundError:
+            found[path] = None
+        except OSError as error:
+            raise ProjectError(f"{path} cannot be read: {error.strerror}", where=path) from error
+    return found
+
+
+def _branch(place: Place) -> str:
+    """The full name of the branch that is checked out, if a commit may be made on it now."""
+    for name, (what, hint) in _IN_PROGRESS.items():
+        if os.path.lexists(os.path.join(place.directory, name)):
+            raise ProjectError(f"{what} is under way in this repository", where=place.root, hint=hint)
+    code, out, _ = attempt(place.root, "symbolic-ref", "--quiet", "HEAD")
+    if code:
+        raise ProjectError(
+            "no branch is checked out (HEAD is detached), so a commit would be lost",
+            where=place.root,
+            hint="type `git switch -c NAME` to begin a branch here, or `git switch BRANCH`",
+        )
+    return text(out).strip()
+
+
+def _tip(place: Place, ref: str) -> str | None:
+    code, out, _ = attempt(place.root, "rev-parse", "--verify", "--quiet", ref)
+    return None if code else text(out).strip()
+
+
+def _identity(place: Place) -> None:
+    """See that git knows who commits, without guessing from user and host."""
+    for name in ("GIT_AUTHOR_IDENT", "GIT_COMMITTER_IDENT"):
+        code, _, _ = attempt(place.root, "-c", "user.useConfigOnly=true", "var", name)
+        if code:
+            raise ProjectError(
+                "git does not know who you are, so it cannot commit",
+                where=place.root,
+                hint='type `git config --global user.name "Your Name"`\n'
+                "and  `git config --global user.email you@example.com`",
+            )
+
+
+def _tree_entries(
+    place: Place, tip: str | None, paths: Mapping[str, object] | Sequence[str]
+) -> dict[str, _Entry]:
+    entries = dict.fromkeys(paths, _ABSENT)
+    if tip is None:
+        return entries
+    full = {place.full(path): path for path in paths}
+    out = call(place.top, "--literal-pathspecs", "ls-tree", "-r", "-z", "--full-tree", tip, "--", *full)
+    for line in filter(None, text(out).split("\0")):
+        facts, path = line.split("\t", 1)
+        mode, _, blob = facts.split(" ")
+        if path in full:
+            entries[full[path]] = _Entry(mode, blob)
+    return entries
+
+
+def _index_entries(place: Place, paths: Mapping[str, object]) -> dict[str, _Entry]:
+    """The index's entries; a conflict has a mode that nothing else has."""
+    full = {place.full(path): path for path in paths}
+    entries = dict.fromkeys(paths, _ABSENT)
+    out = call(place.top, "--literal-pathspecs", "ls-files", "--stage", "-z", "--", *full)
+    for line in filter(None, text(out).split("\0")):
+        facts, path = line.split("\t", 1)
+        mode, blob, number = facts.split(" ")
+        if path in full:
+            entries[full[path]] = _Entry(mode if number == "0" else _CONFLICT, blob)
+    return entries
+
+
+def _blob(place: Place, path: str, data: bytes, *, write: bool) -> str:
+    """The blob that `git add` would make of these bytes at this path."""
+    options = ["-w"] if write else []
+    out = call(place.top, "hash-object", *options, "--stdin", f"--path={place.full(path)}", data=data)
+    return text(out).strip()
+
+
+def _targets(
+    place: Place, changes: Mapping[str, bytes | None], base: Mapping[str, _Entry]
+) -> dict[str, _Entry]:
+    return {
+        path: _ABSENT
+        if data is None
+        else _Entry(
+            base[path].mode if base[path] != _ABSENT else "100644", _blob(place, path, data, write=True)
+        )
+        for path, data in changes.items()
+    }
+
+
+def _refuse_edits(place: Place, base: Mapping[str, _Entry], target: Mapping[str, _Entry]) -> None:
+    """Refuse where the index or the working tree holds neither HEAD's content nor the new one."""
+    index = _index_entries(place, base)
+    contents = _contents(place.root, list(base))
+    for path, old in base.items():
+        allowed = {old.blob, target[path].blob}
+        if index[path].mode == _CONFLICT:
+            raise _edited(path, "is in conflict", f"git add -- {path} && git commit")
+        if index[path].blob not in allowed:
+            raise _edited(path, "is staged and not committed", f"git commit -- {path}")
+        data = contents[path]
+        if (_ABSENT.blob if data is None else _blob(place, path, data, write=False)) not in allowed:
+            untracked = old == index[path] == _ABSENT
+            what = "is there and was never committed" if untracked else "is edited and not committed"
+            raise _edited(path, what, f"git add -- {path} && git commit -- {path}")
+
+
+def _edited(path: str, what: str, keep: str) -> ProjectError:
+    return ProjectError(
+        f"{path} {what}", where=path, hint=f"commit it first (`{keep}`), or put back what was there"
+    )
+
+
+def _refuse_others(
+    place: Place, base: Mapping[str, _Entry], target: Mapping[str, _Entry], now: Mapping[str, _Entry]
+) -> None:
+    for path, entry in now.items():
+        if entry not in (base[path], target[path]):
+            raise ProjectError(
+                f"{path} was changed by another commit at the same time",
+                where=place.root,
+                hint="run the command again, on top of that commit",
+            )
+
+
+# ---------------------------------------------------------------- what changes
+
+
+def _info(place: Place, entries: Mapping[str, _Entry], null: str) -> bytes:
+    """Lines for `git update-index --index-info`."""
+    lines = [
+        f"{entry.mode} {entry.blob or null}\t{place.full(path)}\0" for path, entry in sorted(entries.items())
+    ]
+    return "".join(lines).encode("utf-8", "surrogateescape")
+
+
+def _null(tip: str | None, *entries: Mapping[str, _Entry]) -> str:
+    """The null object id, as long as this repository's ids are."""
+    known = [tip or "", *(entry.blob for some in entries for entry in some.values())]
+    return "0" * (max(map(len, known)) or 40)
+
+
+def _stage(place: Place, before: Mapping[str, _Entry], after: Mapping[str, _Entry]) -> list[str]:
+    """Change the real index where it has `before`; the paths that were changed."""
+    null = _null(None, before, after)
+    for number in range(_ATTEMPTS):
+        index = _index_entries(place, after)
+        wanted = {
+            path: entry
+            for path, entry in after.items()
+            if index[path] == before[path] and entry != before[path]
+        }
+        if not wanted:
+            return []
+        data = _info(place, wanted, null)
+        code, _, stderr = attempt(place.top, "update-index", "-z", "--index-info", data=data)
+        if not code:
+            return list(wanted)
+        if "index.lock" not in stderr:
+            break
+        time.sleep(0.05 * (number + 1))
+    raise ProjectError(
+        "git's index cannot be written",
+        where=os.path.join(place.directory, "index"),
+        hint="wait for the other git command to end; if there is none, delete index.lock beside it\n"
+        + stderr,
+    )
+
+
+def _on_top(
+    place: Place, branch: str, tip: str | None, target: Mapping[str, _Entry], message: str, hooks: bool
+) -> str | None:
+    """A commit of `target` on `tip`, and the branch moved there; None where the branch has moved."""
+    null = _null(tip, target)
+    tree = _tree(place, tip, _info(place, target, null), hooks)
+    if tip is not None and tree == _tip(place, f"{tip}^{{tree}}"):
+        return tip
+    message = _message(place, message, hooks)
+    commit = _commit_tree(place, tree, tip, message)
+    reflog = f"commit: {message.partition(chr(10))[0]}"
+    code, _, _ = attempt(place.root, "update-ref", "-m", reflog, branch, commit, tip or null)
+    return None if code else commit
+
+
+def _tree(place: Place, tip: str | None, info: bytes, hooks: bool) -> str:
+    """`tip`'s tree with these entries changed, as the pre-commit hook leaves it."""
+    with tempfile.TemporaryDirectory(prefix="trunkline-") as folder:
+        index = {"GIT_INDEX_FILE": os.path.join(folder, "index")}
+        call(place.top, "read-tree", tip or "--empty", extra=index)
+        call(place.top, "update-index", "-z", "--index-info", data=info, extra=index)
+        if hooks:
+            _run_hook(place, "pre-commit", [], index)
+        return text(call(place.top, "write-tree", extra=index)).strip()
+
+
+def _commit_tree(place: Place, tree: str, tip: str | None, message: str) -> str:
+    code, out, _ = attempt(place.root, "config", "--type=bool", "--get", "commit.gpgSign")
+    sign = ["-S"] if not code and out.strip() == b"true" else []
+    parent = [] if tip is None else ["-p", tip]
+    options = ["-c", "user.useConfigOnly=true", "-c", "i18n.commitEncoding=UTF-8"]
+    code, out, stderr = attempt(
+        place.root, *options, "commit-tree", *sign, tree, *parent, "-F", "-", data=message.encode()
+    )
+    if code:
+        raise ProjectError(
+            f"git could not make the commit: {stderr}",
+            where=place.root,
+            hint="git signs commits here (commit.gpgSign): see that `git commit -S` works" if sign else "",
+        )
+    return text(out).strip()
+
+
+def _message(place: Place, message: str, hooks: bool) -> str:
+    """The message as the commit-msg hook leaves it."""
+    message = message.strip() + "\n"
+    if not hooks:
+        return message
+    with tempfile.TemporaryDirectory(prefix="trunkline-") as folder:
+        path = os.path.join(folder, "COMMIT_EDITMSG")
+        with open(path, "w", encoding="utf-8") as stream:
+            stream.write(message)
+        _run_hook(place, "commit-msg", [path], {})
+        with open(path, encoding="utf-8") as stream:
+            return stream.read()
+
+
+def _run_hook(place: Place, name: str, arguments: list[str], extra: Mapping[str, str]) -> None:
+    """Run a hook as git does, at the top of the work tree. Raises ProjectError with what it says."""
+    out = text(call(place.top, "rev-parse", "--git-path", f"hooks/{name}")).strip()
+    hook = os.path.join(place.top, out)
+    if not os.access(hook, os.X_OK):
+        return
+    env = environment({"GIT_EDITOR": ":", **extra})
+    try:
+        done = subprocess.run(
+            [hook, *arguments], cwd=place.top, env=env, input=b"", capture_output=True, check=False
+        )
+    except OSError as error:
+        raise ProjectError(f"the hook {name} cannot be run: {error.strerror}", where=hook) from error
+    if done.returncode:
+        said = text(done.stdout + done.stderr).strip()
+        raise ProjectError(
+            f"the hook {name} refused the commit" + (f":\n{said}" if said else ""),
+            where=hook,
+            hint="mend what it names, or leave --hooks out",
+        )

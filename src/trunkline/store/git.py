@@ -1,0 +1,147 @@
+"""Git, as far as trunkline needs it: what is committed, by whom, what is edited; and commits.
+
+Thin calls of the `git` command (`gitcall`); what changes a repository is in `commit`. Import late:
+this brings in `subprocess`. Paths are relative to the project's root.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from trunkline.errors import UsageError
+from trunkline.store.commit import commit_files, commit_paths, ready_to_commit, stage, stage_files
+from trunkline.store.gitcall import Place, attempt, call, text
+
+__all__ = [
+    "Commit",
+    "State",
+    "commit_files",
+    "commit_paths",
+    "head",
+    "is_edited",
+    "log_of",
+    "ready_to_commit",
+    "resolve",
+    "show",
+    "show_many",
+    "stage",
+    "stage_files",
+    "state",
+]
+
+
+class Commit(NamedTuple):
+    """One commit of a history. `time` is when it was committed, UTC: 2025-11-22T22:28:44Z."""
+
+    commit: str
+    time: str
+    author: str
+    subject: str
+
+
+class State(NamedTuple):
+    """What is checked out: no commit before the first one, no branch where HEAD is detached."""
+
+    commit: str | None
+    branch: str | None
+    dirty_files: tuple[str, ...]
+
+
+def head(root: str) -> str | None:
+    """The commit that is checked out; None before the first one."""
+    code, out, _ = attempt(root, "rev-parse", "--verify", "--quiet", "HEAD")
+    return None if code else text(out).strip()
+
+
+def resolve(root: str, rev: str) -> str:
+    """The commit that `rev` names. Raises UsageError."""
+    code, out, _ = attempt(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{rev}^{{commit}}")
+    if code:
+        raise UsageError(f"git knows no commit {rev!r}", hint="`git log --oneline --all` lists the commits")
+    return text(out).strip()
+
+
+def state(root: str, paths: Sequence[str] = ()) -> State:
+    """What is checked out, and which files among `paths` (or below them; none: all) are edited.
+
+    Untracked files count, ignored ones do not. Files outside the root are left out.
+    """
+    place = Place.of(root)
+    out = call(
+        root, "--literal-pathspecs", "status", "--porcelain=v2", "--branch", "-z",
+        "--untracked-files=all", "--no-renames", "--", *(paths or ["."]),
+        extra={"GIT_OPTIONAL_LOCKS": "0"},
+    )  # fmt: skip
+    commit: str | None = None
+    branch: str | None = None
+    dirty = set()
+    for line in text(out).split("\0"):
+        kind, _, rest = line.partition(" ")
+        match kind:
+            case "#":
+                name, _, value = rest.partition(" ")
+                if name == "branch.oid" and value != "(initial)":
+                    commit = value
+                if name == "branch.head" and value != "(detached)":
+                    branch = value
+            case "1" | "u" | "?":
+                fields = {"1": 7, "u": 9, "?": 0}[kind]
+                dirty.add(rest.split(" ", fields)[fields].removeprefix(place.prefix))
+    return State(commit, branch, tuple(sorted(dirty)))
+
+
+def is_edited(root: str, path: str) -> bool:
+    """Whether the file differs from the last commit, in the index or in the working tree."""
+    return bool(state(root, [path]).dirty_files)
+
+
+def show(root: str, rev: str, path: str) -> bytes | None:
+    """The content of a file in a commit; None where it is not there."""
+    return show_many(root, [(rev, path)])[0]
+
+
+def show_many(root: str, wanted: Iterable[tuple[str, str]]) -> list[bytes | None]:
+    """The contents of many (rev, path) in one call of git; None for what is not there."""
+    place = Place.of(root)
+    names = [f"{rev}:{place.full(path)}" for rev, path in wanted]
+    if any("\n" in name for name in names):
+        raise UsageError("a path with a line break cannot be asked of git's history")
+    encoded = "".join(f"{name}\n" for name in names).encode("utf-8", "surrogateescape")
+    out = call(root, "cat-file", "--batch", data=encoded)
+    found: list[bytes | None] = []
+    at = 0
+    for _ in names:
+        end = out.index(b"\n", at)
+        words = out[at:end].rsplit(b" ", 2)
+        at = end + 1
+        if words[-1] in (b"missing", b"ambiguous"):
+            found.append(None)
+            continue
+        size = int(words[2])
+        found.append(out[at : at + size] if words[1] == b"blob" else None)
+        at += size + 1
+    return found
+
+
+def log_of(root: str, path: str, limit: int | None = None, *, everywhere: bool = False) -> list[Commit]:
+    """The commits that changed `path`, newest first; with `everywhere`, those of every ref.
+
+    [] before the first commit.
+    """
+    scope = ["--all", "--full-history"] if everywhere else []
+    count = [] if limit is None else [f"--max-count={limit}"]
+    if not everywhere and head(root) is None:
+        return []
+    out = call(
+        root, "--literal-pathspecs", "log", "-z", "--no-show-signature", "--no-notes", "--encoding=UTF-8",
+        "--format=%H%n%ct%n%an%n%s", *count, *scope, "--", path,
+    )  # fmt: skip
+    return [_commit(record) for record in text(out).split("\0") if record]
+
+
+def _commit(record: str) -> Commit:
+    commit, seconds, author, subject = record.split("\n", 3)
+    moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(int(seconds)))
+    return Commit(commit, moment, author, subject.strip())

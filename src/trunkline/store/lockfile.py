@@ -1,0 +1,180 @@
+"""dvc.lock: read into LockEntry values, written one stage at a time.
+
+    schema: '2.0'
+    stages:
+      flights-ingest:
+        cmd: trunkline exec flights.ingest
+        deps:
+        - path: data/flights_raw
+          hash: md5
+          md5: 0bf3577fad45514b4e49807542620419.dir
+          size: 84311
+          nfiles: 365
+        params:
+          pipelines/flights.yaml:
+            stages.ingest: {…}
+        outs: […]
+
+The file ends up as DVC would have written it, byte for byte: `locktext` does the writing. A stage
+that is new goes where a run one by one, in a given order, would have put it: DVC appends.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from threading import RLock
+from typing import Any
+
+from trunkline.digest import md5_bytes
+from trunkline.errors import StoreError
+from trunkline.model import LockEntry, LockItem
+from trunkline.store import locktext, yamltext
+from trunkline.store.files import replace_bytes
+from trunkline.store.memo import Memo
+
+NAME = "dvc.lock"
+
+
+def parse(text: str, file: str = NAME) -> dict[str, LockEntry]:
+    """The entries of a dvc.lock by DVC's stage name, in its order. Raises SpecError, StoreError."""
+    return _entries(yamltext.load(text, file), file)
+
+
+class LockFile:
+    """The dvc.lock of one project, seen from one run."""
+
+    def __init__(self, root: str, memo: Memo, guard: Callable[[], AbstractContextManager[None]]) -> None:
+        self._path = os.path.join(root, NAME)
+        self._memo = memo
+        self._guard = guard
+        self._read: tuple[str, dict[str, LockEntry]] = ("", {})
+        self._first: frozenset[str] | None = None  # the entries that were there when the run began
+        self._lock = RLock()
+
+    def entry(self, name: str) -> LockEntry | None:
+        """The stage's entry; None where it has none."""
+        with self._lock:
+            return self._parsed(self._text()).get(name)
+
+    def write(self, name: str, entry: LockEntry, order: Sequence[str] = ()) -> None:
+        """Replace or insert one stage's entry, durably. Raises LockedError."""
+        with self._lock, self._guard():
+            old = self._text()
+            self._parsed(old)
+            new = locktext.put(old, name, as_data(entry), self._followers(name, order))
+            if new != old:
+                replace_bytes(self._path, new.encode(), durable=True)
+
+    def begin(self) -> None:
+        """From now on what is in the file counts as older than the run."""
+        with self._lock:
+            self._first = None
+
+    def _followers(self, name: str, order: Sequence[str]) -> frozenset[str]:
+        """The stages, of those added by this run, before which a run one by one had put `name`."""
+        if name not in order:
+            return frozenset()
+        later = frozenset(order[order.index(name) + 1 :])
+        return later - (self._first or frozenset())
+
+    def _text(self) -> str:
+        try:
+            with open(self._path, encoding="utf-8", newline="") as stream:
+                return stream.read()
+        except FileNotFoundError:
+            return ""
+        except UnicodeDecodeError as error:
+            raise StoreError(f"{NAME} is not UTF-8 text: {error.reason}", where=NAME) from error
+
+    def _parsed(self, text: str) -> dict[str, LockEntry]:
+        if self._read[0] != text:
+            self._read = (text, _entries(_data(self._memo, text), NAME))
+        if self._first is None:
+            self._first = frozenset(self._read[1])
+        return self._read[1]
+
+
+def as_data(entry: LockEntry) -> dict[str, Any]:
+    """The entry as DVC lays it out; what is empty is left out."""
+    data: dict[str, Any] = {"cmd": entry.cmd}
+    if entry.deps:
+        data["deps"] = [_item_data(item) for item in sorted(entry.deps)]
+    if entry.params:
+        files = sorted(entry.params, key=lambda file: (file != "params.yaml", file))
+        data["params"] = {
+            file: {key: entry.params[file][key] for key in sorted(entry.params[file])} for file in files
+        }
+    if entry.outs:
+        data["outs"] = [_item_data(item) for item in sorted(entry.outs)]
+    return data
+
+
+def _item_data(item: LockItem) -> dict[str, Any]:
+    data: dict[str, Any] = {"path": item.path, "hash": "md5", "md5": item.md5, "size": item.size}
+    if item.nfiles is not None:
+        data["nfiles"] = item.nfiles
+    if item.isexec:
+        data["isexec"] = True
+    return data
+
+
+def _data(memo: Memo, text: str) -> Any:
+    """The parsed file, remembered as JSON where JSON can say it."""
+    key = md5_bytes(text.encode())
+    known = memo.get("dvc.lock", key)
+    if known is not None:
+        return json.loads(known)
+    data = yamltext.load(text, NAME)
+    try:
+        plain = json.dumps(data)
+        if json.loads(plain) == data:  # a number as a key would come back as text
+            memo.put("dvc.lock", key, plain)
+    except (TypeError, ValueError):
+        pass
+    return data
+
+
+def _entries(data: Any, file: str) -> dict[str, LockEntry]:
+    stages = data.get("stages") if isinstance(data, Mapping) else None
+    if stages is None and isinstance(data, Mapping):
+        return {}
+    if not isinstance(stages, Mapping):
+        raise StoreError(
+            f"{file} is not a lock file of DVC 2 or later",
+            where=file,
+            hint="type `dvc repro` to write it anew",
+        )
+    try:
+        return {str(name): _entry(stage) for name, stage in stages.items()}
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise StoreError(
+            f"{file} has an entry that DVC would not have written",
+            where=file,
+            hint=f"type `git checkout {file}`, or remove the entry",
+        ) from error
+
+
+def _entry(stage: Mapping[str, Any]) -> LockEntry:
+    return LockEntry(
+        cmd=_command(stage["cmd"]),
+        deps=tuple(sorted(map(_item, stage.get("deps") or ()))),
+        params=stage.get("params") or {},
+        outs=tuple(sorted(map(_item, stage.get("outs") or ()))),
+    )
+
+
+def _command(cmd: Any) -> str:
+    return "\n".join(map(str, cmd)) if isinstance(cmd, list) else str(cmd)
+
+
+def _item(item: Mapping[str, Any]) -> LockItem:
+    return LockItem(
+        path=item["path"],
+        md5=str(item.get("md5") or item.get("etag") or item.get("checksum") or ""),
+        size=item.get("size") or 0,
+        nfiles=item.get("nfiles"),
+        isexec=bool(item.get("isexec", False)),
+    )

@@ -1,0 +1,274 @@
+"""Data by content: the one object through which everything else reaches DVC's files.
+
+A façade: every method is one call of a module of this room. What the operating system refuses is
+turned into an error of ours here.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+
+from trunkline.errors import MissingData, StoreError
+from trunkline.model import File, LockEntry, ManifestRow, Snapshot, Version
+from trunkline.store import config, files, gitignore, pointers
+from trunkline.store.cache import Cache
+from trunkline.store.checkout import Checkout
+from trunkline.store.lockfile import LockFile
+from trunkline.store.locks import file_lock
+from trunkline.store.memo import Memo
+from trunkline.store.rwlock import RWLock
+from trunkline.store.workspace import Workspace
+
+WriteManifest = Callable[[str, Sequence[ManifestRow], str], tuple[File, ...]]
+PATIENCE = 30.0  # seconds to wait for DVC's repo lock, which `dvc add` may hold while it hashes
+
+
+class DvcStore:
+    """`trunkline.ports.Store` on DVC's formats, for the project at `root`.
+
+    `write_manifest` writes a manifest's files into an empty directory and returns them, hashed.
+    """
+
+    def __init__(self, root: str, *, write_manifest: WriteManifest, patience: float = PATIENCE) -> None:
+        self.root = os.path.abspath(root)
+        self.config = config.load(self.root)
+        self.memo = Memo(os.path.join(self.root, ".dvc", "tmp", "trunkline", "memo.db"))
+        self._write_manifest = write_manifest
+        self._patience = patience
+        self._cache = Cache(self.config, self.memo)
+        self._workspace = Workspace(self.root, self.memo)
+        self._checkout = Checkout(self._workspace, self._cache)
+        self._lock_file = LockFile(self.root, self.memo, self._repo_lock)
+        self._rwlock = RWLock(self.root, self._file_lock)
+
+    @property
+    def cache_dir(self) -> str:
+        """The resolved `cache.dir`, absolute. What worktrees share stands in `trunkline/` below it."""
+        return self.config.cache_dir
+
+    def close(self) -> None:
+        """Close the memo, give up the scratch space."""
+        self._cache.close()
+        self.memo.close()
+
+    def begin(self) -> None:
+        """A new run begins: what is in dvc.lock now counts as older than it."""
+        self._lock_file.begin()
+
+    # ------------------------------------------------------------ workspace
+
+    def version(self, path: str) -> Version | None:
+        """The content hash of `path` in the workspace, by stat where the memo knows it."""
+        with _border(path):
+            return self._workspace.version(path)
+
+    def snapshot(self, path: str) -> Snapshot | None:
+        """The same with its files."""
+        with _border(path):
+            return self._workspace.snapshot(path)
+
+    def is_executable(self, path: str) -> bool:
+        """Whether the file has an x bit, as dvc.lock records it."""
+        try:
+            return bool(os.stat(self._workspace.full(path)).st_mode & 0o111)
+        except FileNotFoundError:
+            return False
+
+    def write_text(self, path: str, text: str) -> None:
+        """Make the file at `path` hold `text`, whole or not at all."""
+        full = self._workspace.full(path)
+        with _border(path):
+            os.makedirs(os.path.dirname(full), exist_ok=True)
+            files.replace_bytes(full, text.encode())
+
+    def move(self, source: str, target: str) -> None:
+        """Rename a file (absolute paths), from the scratch space into the workspace for instance."""
+        with _border(target):
+            files.move(source, target)
+
+    def ignore(self, path: str) -> None:
+        """See that git ignores the dataset at `path`."""
+        if not self.config.no_scm:
+            with _border(path):
+                gitignore.ensure(self.root, path)
+
+    # ------------------------------------------------------------ cache
+
+    def object_path(self, md5: str) -> str:
+        """The absolute path of an object in the cache, whether or not it exists."""
+        return self._cache.path(md5)
+
+    def listing(self, oid: str) -> tuple[File, ...]:
+        """The files of a `.dir` object in the cache, sizes -1. Raises MissingData, CorruptData."""
+        with _border(self._cache.path(oid)):
+            return self._cache.listing(oid)
+
+    def evicted(self, files: Iterable[File]) -> set[str]:
+        """The md5s among `files` whose objects are missing, or damaged (those are quarantined)."""
+        with _border(self.cache_dir):
+            return self._cache.evicted(files)
+
+    def quarantine(self, objects: Iterable[str]) -> None:
+        """Move damaged objects (absolute paths) out of the cache."""
+        with _border(self.cache_dir):
+            self._cache.quarantine(objects)
+
+    def scratch(self) -> str:
+        """A new, unused path on the cache's file system."""
+        with _border(self.cache_dir):
+            return self._cache.scratch()
+
+    def adopt(self, directory: str, files: Sequence[File]) -> None:
+        """Rename hashed files from `directory` into the cache. Raises CorruptData."""
+        with _border(directory):
+            self._cache.adopt(directory, files)
+
+    def ensure_inputs(self, datasets: Sequence[tuple[str, Sequence[File]]]) -> None:
+        """See that the objects of these (workspace path, files) are in the cache and undamaged.
+
+        What is missing is copied from the workspace where it is there unchanged. Raises MissingData.
+        """
+        missing = self._cache.evicted(file for _, dataset in datasets for file in dataset)
+        for path, dataset in datasets:
+            for file in dataset:
+                if file.md5 in missing:
+                    self._fetch(path, file)
+                    missing.discard(file.md5)
+
+    def _fetch(self, path: str, file: File) -> None:
+        place = f"{path}/{file.path}" if file.path else path
+        try:
+            self._cache.copy_in(self._workspace.full(place), file.md5)
+        except (OSError, StoreError) as error:
+            raise MissingData(
+                f"the content of {place} is neither in the cache nor in the workspace",
+                where=place,
+                hint="type `dvc pull`, or run the stage that makes it again",
+            ) from error
+
+    # ------------------------------------------------------------ datasets
+
+    def checkout(self, path: str, files: Sequence[File]) -> Version:
+        """Make the workspace's `path` hold exactly `files`, linked from the cache; save its listing."""
+        with _border(path):
+            version = self._checkout(path, files)
+        self.ignore(path)
+        return version
+
+    def save_manifest(self, path: str, rows: Sequence[ManifestRow], transform: str) -> Version:
+        """Write a stage's manifest into cache and workspace, after the data it names, durably."""
+        with _border(path):
+            directory = self._cache.scratch()
+            os.makedirs(directory)
+            manifest = self._write_manifest(directory, rows, transform)
+            self._cache.settle()
+            self._cache.adopt(directory, manifest, durable=True)
+            self._cache.put_tree(((file.path, file.md5) for file in manifest), durable=True)
+            _remove_directory(directory)
+        return self.checkout(path, manifest)
+
+    def save_source(self, path: str) -> Version:
+        """Bring a workspace dataset into the cache and refresh its pointer, as `dvc add` does."""
+        file = path + pointers.SUFFIX
+        version = self._workspace.version(path)
+        if version is None:
+            raise MissingData(
+                f"there is no {path}", where=path, hint=f"type `dvc pull {file}`, or put files there"
+            )
+        if version == self.pointer(file) and os.path.exists(self._cache.path(version.oid)):
+            return version
+        with _border(path):
+            version = self._save(path)
+            with self._repo_lock():
+                self._point(file, path, version)
+        self.ignore(path)
+        return version
+
+    def _save(self, path: str) -> Version:
+        """Copy into the cache what of the dataset is not there, and its listing."""
+        snapshot = self.snapshot(path)
+        assert snapshot is not None
+        version, contents = snapshot
+        missing = self._cache.evicted(contents)
+        rows = self._workspace.rows(path) if missing else {}
+        for file in contents:
+            if file.md5 in missing:
+                missing.discard(file.md5)
+                row = rows.get(file.path)
+                source = self._workspace.full(f"{path}/{file.path}" if file.path else path)
+                self._cache.copy_in(source, file.md5, row[:3] if row and row[3] == file.md5 else None)
+        if version.nfiles is not None:
+            self._cache.put_tree((file.path, file.md5) for file in contents)
+        self._cache.settle()
+        return version
+
+    def _point(self, file: str, path: str, version: Version) -> None:
+        full = self._workspace.full(file)
+        old = ""
+        if os.path.exists(full):
+            with open(full, encoding="utf-8", newline="") as stream:
+                old = stream.read()
+        new = pointers.updated(old, path, version, executable=self.is_executable(path))
+        if new != old:
+            files.replace_bytes(full, new.encode(), durable=True)
+
+    def sources(self) -> dict[str, str]:
+        """The source datasets: name -> pointer file."""
+        return pointers.sources(self.root)
+
+    def pointer(self, file: str) -> Version | None:
+        """The version that a pointer file names; None where there is none."""
+        return pointers.read(self.root, file, self.memo)
+
+    # ------------------------------------------------------------ dvc.lock, locks
+
+    def lock_entry(self, dvc_name: str) -> LockEntry | None:
+        """The stage's entry in dvc.lock."""
+        return self._lock_file.entry(dvc_name)
+
+    def write_lock(self, dvc_name: str, entry: LockEntry, order: Sequence[str] = ()) -> None:
+        """Replace the stage's entry in dvc.lock, durably, after the data it names.
+
+        A stage that is new there goes where a run one by one in `order` would have put it.
+        """
+        with _border("dvc.lock"):
+            self._cache.settle()
+            self._lock_file.write(dvc_name, entry, order)
+
+    def holding(
+        self, command: str, read: Sequence[str], write: Sequence[str]
+    ) -> AbstractContextManager[None]:
+        """DVC's own read-write lock on these workspace paths. Raises LockedError."""
+        return self._rwlock.holding(command, read, write)
+
+    def owner(self, path: str) -> tuple[int, str] | None:
+        """The living process that holds DVC's write lock on `path`: its pid and command."""
+        return self._rwlock.owner(path)
+
+    def _repo_lock(self) -> AbstractContextManager[None]:
+        return self._file_lock(os.path.join(self.root, ".dvc", "tmp", "lock"))
+
+    def _file_lock(self, path: str) -> AbstractContextManager[None]:
+        return file_lock(path, hardlink=self.config.hardlink_lock, patience=self._patience)
+
+
+@contextmanager
+def _border(where: str) -> Iterator[None]:
+    """Turn what the operating system refuses into an error that says where."""
+    try:
+        yield
+    except OSError as error:
+        place = error.filename2 or error.filename or where
+        raise StoreError(
+            f"the file system refused: {error.strerror or error}",
+            where=str(place),
+            hint="see that there is space left, and that you may write there",
+        ) from error
+
+
+def _remove_directory(path: str) -> None:
+    import shutil
+
+    shutil.rmtree(path, ignore_errors=True)

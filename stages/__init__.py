@@ -1,0 +1,1 @@
+"""The stages of the pipelines in `pipelines/`: plain functions, importable and testable without trunkline."""

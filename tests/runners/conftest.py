@@ -1,0 +1,120 @@
+"""A small project on disk: modules with stage functions, a cache of objects, works to execute."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import textwrap
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from trunkline.digest import md5_bytes
+from trunkline.model import Command, Function, Outcome, Work, WorkFile, WorkInput
+from trunkline.runners.worker import Executor
+
+
+@dataclass
+class Bench:
+    """Makes work, and looks at what became of it."""
+
+    base: Path
+    numbers: Any = field(default_factory=count)
+
+    @property
+    def root(self) -> Path:
+        return self.base / "project"
+
+    def code(self, text: str, module: str = "stages.mine") -> str:
+        """Write a module of the project."""
+        path = self.root / (module.replace(".", "/") + ".py")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(textwrap.dedent(text))
+        return module
+
+    def file(self, path: str, content: bytes | str, *, mode: int = 0o444) -> WorkFile:
+        """Put content into the cache as the file `path` of a dataset. Old enough to be trusted."""
+        data = content.encode() if isinstance(content, str) else content
+        md5 = md5_bytes(data)
+        target = self.base / "cache" / md5[:2] / md5[2:]
+        if not target.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(data)
+            os.utime(target, (1_500_000_000, 1_500_000_000))
+        target.chmod(mode)
+        return WorkFile(path, str(target), len(data))
+
+    def one(self, name: str, path: str, content: bytes | str, dataset: str = "raw") -> WorkInput:
+        """A single file as an input."""
+        file = self.file(path, content)
+        return WorkInput(name, dataset, path, md5_bytes(Path(file.object).read_bytes()), False, (file,))
+
+    def many(
+        self, name: str, files: Mapping[str, bytes | str], path: str = "", dataset: str = "raw"
+    ) -> WorkInput:
+        """A directory as an input."""
+        entries = tuple(self.file(key, content) for key, content in sorted(files.items()))
+        return WorkInput(name, dataset, path, "0.dir", True, entries)
+
+    def work(
+        self,
+        run: Function | Command | str = "",
+        inputs: Sequence[WorkInput] = (),
+        *,
+        name: str = "day",
+        stage: str = "pipe.stage",
+        params: Mapping[str, Any] | None = None,
+        env: Mapping[str, str] | None = None,
+        join_on: str = "",
+        scratch: str = "",
+    ) -> Work:
+        """One datum; a text names a function of `stages.mine`."""
+        number = next(self.numbers)
+        return Work(
+            stage=stage,
+            datum=hashlib.sha256(str(number).encode()).hexdigest(),
+            name=name,
+            join_on=join_on,
+            run=Function("stages.mine", run) if isinstance(run, str) else run,
+            inputs=tuple(inputs),
+            params=params or {},
+            env=env or {},
+            root=str(self.root),
+            scratch=str(self.base / "scratch" / (scratch or str(number))),
+            log=str(self.base / "logs" / f"{number}.log"),
+            run_id="01890000-0000-7000-8000-000000000000",
+        )
+
+    def do(self, run: Function | Command | str, inputs: Sequence[WorkInput] = (), **options: Any) -> Outcome:
+        """Execute one datum here, as a run of its own."""
+        work = self.work(run, inputs, **options)
+        executor = Executor()
+        try:
+            return executor.execute(work)
+        finally:
+            executor.close()
+
+    def log(self, work: Work) -> str:
+        """What the datum said."""
+        return Path(work.log).read_text() if os.path.exists(work.log) else ""
+
+    def out(self, outcome: Outcome, path: str) -> bytes:
+        """The content of an output."""
+        return (Path(outcome.scratch) / "pfs/out" / path).read_bytes()
+
+    def left(self) -> list[str]:
+        """Every file below the scratch directories."""
+        scratch = self.base / "scratch"
+        return sorted(str(p.relative_to(scratch)) for p in scratch.rglob("*") if not p.is_dir())
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    made = Bench(tmp_path)
+    made.root.mkdir()
+    (tmp_path / "scratch").mkdir()
+    return made

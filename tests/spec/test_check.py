@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+import pytest
+
+from tests.spec.samples import FLIGHTS, KNOWN, complaints, one, stage
+from trunkline.errors import SpecError
+from trunkline.model import (
+    Command,
+    Cross,
+    Dataset,
+    DatasetKind,
+    Function,
+    Join,
+    Leaf,
+    Mark,
+    Model,
+    Plot,
+    Schedule,
+)
+from trunkline.spec import Known, check, load
+
+SOURCE = Dataset("flights_raw", "data/flights_raw", DatasetKind.SOURCE)
+WEATHER = Dataset("weather_raw", "data/weather_raw", DatasetKind.SOURCE)
+
+
+def produced(name: str) -> Dataset:
+    return Dataset(f"flights.{name}", f"data/flights/{name}", DatasetKind.STAGE)
+
+
+def test_the_reference_pipeline() -> None:
+    pipeline = one(FLIGHTS)
+    stages = {stage.name: stage for stage in pipeline.stages}
+    assert list(stages) == ["ingest", "weather", "clean", "split", "train", "evaluate"]
+    assert pipeline.schedules == (Schedule("0 3 * * *", "UTC"),)
+    assert pipeline.description.startswith("Which departures")
+    assert stages["ingest"].run == Function("stages.ingest", "ingest_csv")
+    assert stages["ingest"].input == Leaf("raw", SOURCE, "/*")
+    assert stages["clean"].input == Join(
+        (
+            Leaf("flights", produced("ingest"), "/(*).parquet", "$1"),
+            Leaf("weather", produced("weather"), "/(*).parquet", "$1"),
+        )
+    )
+    assert stages["clean"].params == {"target": "arr_delay", "late_after": 15}
+    assert stages["train"].input == Leaf("train", produced("split"), "/train")
+    assert stages["train"].model == Model("flights_late", "model.onnx")
+    assert stages["evaluate"].input == Cross(
+        (Leaf("model", produced("train"), "/model.onnx"), Leaf("test", produced("split"), "/test"))
+    )
+    assert stages["evaluate"].metrics == ("metrics.json",)
+    assert stages["evaluate"].plots == (Plot("roc.json"),)
+    assert stages["ingest"].mark == Mark("pipelines/flights.yaml", 6, 3)
+
+
+def test_the_declaration_is_the_subtree_as_it_is_read() -> None:
+    pipeline = one(FLIGHTS)
+    for each in pipeline.stages:
+        assert each.declaration == load(FLIGHTS)["stages"][each.name]
+
+
+def test_a_command_stage() -> None:
+    body = (
+        "cmd: [sh, -e]\nstdin: [ls, echo]\nenv: {A: '1'}\ncode: [tools]\nmetrics: [m.json]\n"
+        "plots: [a.json, {b.json: {x: u, y: [v, w]}}]\n"
+    )
+    (found,) = one(stage(body)).stages
+    assert found.run == Command(("sh", "-e"), ("ls", "echo"))
+    assert (found.input, found.env, found.code) == (None, {"A": "1"}, ("tools",))
+    assert found.plots == (Plot("a.json"), Plot("b.json", {"x": "u", "y": ["v", "w"]}))
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("{a: flights_raw}", Leaf("a", SOURCE, "/")),
+        ("{a: flights_raw/x/*.csv}", Leaf("a", SOURCE, "/x/*.csv")),
+        ("{dataset: flights_raw}", Leaf("flights_raw", SOURCE, "/")),
+        ('{name: a, dataset: flights_raw, glob: "/*"}', Leaf("a", SOURCE, "/*")),
+        ("{a: models/base}", Leaf("a", Dataset("models/base", "models/base", DatasetKind.FOREIGN), "/")),
+        (
+            "{a: models/base/x/*}",
+            Leaf("a", Dataset("models/base", "models/base", DatasetKind.FOREIGN), "/x/*"),
+        ),
+        (
+            "{name: a, dataset: models/base, glob: /x}",
+            Leaf("a", Dataset("models/base", "models/base", DatasetKind.FOREIGN), "/x"),
+        ),
+        (
+            "{cross: [{dataset: flights_raw}, {join: [{name: b, dataset: weather_raw, glob: /(*), join_on: $1},"
+            " {name: c, dataset: weather_raw, glob: /(*), join_on: $1}]}]}",
+            Cross(
+                (
+                    Leaf("flights_raw", SOURCE),
+                    Join((Leaf("b", WEATHER, "/(*)", "$1"), Leaf("c", WEATHER, "/(*)", "$1"))),
+                )
+            ),
+        ),
+    ],
+)
+def test_forms_of_an_input(written: str, expected: object) -> None:
+    (found,) = one(stage(f"cmd: [x]\ninput: {written}")).stages
+    assert found.input == expected
+
+
+def test_the_longest_foreign_path_wins() -> None:
+    known = Known(foreign=frozenset({"out", "out/deep"}))
+    (found,) = one(stage("cmd: [x]\ninput: {a: out/deep/x, b: out/x}"), known).stages
+    assert [(leaf.dataset.name, leaf.glob) for leaf in found.leaves] == [("out/deep", "/x"), ("out", "/x")]
+
+
+def test_a_stage_of_another_pipeline() -> None:
+    texts = {
+        "pipelines/b.yaml": "pipeline: b\nstages: {s: {cmd: [x], input: {i: a.s/*}}}\n",
+        "pipelines/a.yaml": "pipeline: a\nstages: {s: {cmd: [x]}}\n",
+    }
+    first, second = check(texts)
+    assert (first.name, second.name) == ("a", "b")
+    assert second.stages[0].leaves[0].dataset == Dataset("a.s", "data/a/s", DatasetKind.STAGE)
+
+
+def test_merge_keys_work_throughout() -> None:
+    text = (
+        "pipeline: p\nstages:\n  a: &base\n    cmd: [x]\n    input: {i: flights_raw/*}\n    params: {n: 1}\n"
+        "  b: {<<: *base, params: {n: 2}}\n"
+    )
+    first, second = one(text).stages
+    assert (first.run, first.input) == (second.run, second.input)
+    assert (first.params, second.params) == ({"n": 1}, {"n": 2})
+    assert list(second.declaration) == list(load(text)["stages"]["b"])
+
+
+def test_without_knowledge_only_the_files_are_checked() -> None:
+    text = stage("run: no.such:function\ncode: [no_file]")
+    assert one(text, Known()).stages[0].run == Function("no.such", "function")
+
+
+def test_time_zones_are_asked_for_only_where_one_is_named() -> None:
+    def asked() -> frozenset[str]:
+        raise AssertionError("nobody should ask")
+
+    known = Known(timezones=asked)
+    one("pipeline: p\nstages: {s: {cmd: [x]}}\nschedules: [{cron: '0 0 1 jan *', timezone: UTC}]\n", known)
+
+
+def test_problems_of_all_files_come_at_once_and_in_order() -> None:
+    texts = {
+        "pipelines/b.yaml": "pipeline: b\nstages: {s: {cmd: 1}}\nx: 1\n",
+        "pipelines/a.yaml": "pipeline: [\n",
+        "pipelines/c.yaml": "pipeline: c\nstages: {s: {cmd: [x], input: {i: a.s}}}\n",
+    }
+    with pytest.raises(SpecError) as caught:
+        check(texts, KNOWN)
+    places = [(problem.file, problem.line) for problem in caught.value.problems]
+    assert places == [("pipelines/a.yaml", 2), ("pipelines/b.yaml", 2), ("pipelines/b.yaml", 3)]
+
+
+def test_no_files_are_no_pipelines() -> None:
+    assert check({}) == ()
+
+
+def test_a_wrong_key_hides_nothing_else() -> None:
+    found = complaints(stage("rum: x\ncmd: 1\ninput: {A: nothing}\nmetrics: [a.json, a.json]"))
+    assert len(found) == 5

@@ -1,0 +1,189 @@
+"""Every rule has an example that keeps it and one that breaks it, and no other complaint beside."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import pytest
+
+from tests.spec.samples import complaints, stage
+from trunkline.spec.rules import FILE_RULES, STAGE_RULES, WORLD_RULES
+
+RUN = "run: stages.clean:clean\n"
+RAW = RUN + "input: {raw: flights_raw/*}\n"
+
+
+class Example(NamedTuple):
+    good: str
+    bad: str
+    message: str
+
+
+def two(first: str, second: str) -> str:
+    return f"=== pipelines/p.yaml\n{first}=== pipelines/q.yaml\n{second}"
+
+
+PLAIN = "pipeline: p\nstages: {s: {cmd: [a]}}\n"
+OTHER = "pipeline: q\nstages: {s: {cmd: [a]}}\n"
+JOIN = RUN + 'input:\n  join:\n    - {name: a, dataset: flights_raw, glob: "/(*)", %s}\n    - %s\n'
+SECOND = '{name: b, dataset: weather_raw, glob: "/(*)", join_on: $1}'
+
+EXAMPLES = {
+    "stage_name": Example(
+        "pipeline: p\nstages: {a_1: {cmd: [x]}}\n",
+        "pipeline: p\nstages: {A-1: {cmd: [x]}}\n",
+        "'A-1' cannot be the name of a stage",
+    ),
+    "run_or_cmd": Example(
+        stage("cmd: [x]"), stage("params: {a: 1}"), "stage 's' has neither 'run' nor 'cmd'"
+    ),
+    "run_is_a_function": Example(stage(RUN), stage("run: stages.clean"), "'stages.clean' names no function"),
+    "run_exists": Example(
+        stage(RUN), stage("run: stages.clean:claen"), "the module 'stages.clean' has no function 'claen'"
+    ),
+    "cmd_is_not_empty": Example(stage('cmd: [x, ""]'), stage("cmd: []"), "'cmd' names no program"),
+    "stdin_needs_cmd": Example(
+        stage("cmd: [sh]\nstdin: [ls]"),
+        stage(RUN + "stdin: [ls]"),
+        "'stdin' belongs to 'cmd'; a function reads none",
+    ),
+    "code_files": Example(
+        stage(RUN + "code: [sql/clean.sql, tools]"),
+        stage(RUN + "code: [sql/claen.sql]"),
+        "there is no file 'sql/claen.sql' in this project",
+    ),
+    "param_names": Example(
+        stage(RAW + "params: {C: 1, max_iter: 2}"),
+        stage(RAW + "params: {raw: 1}"),
+        "'raw' is both an input and a parameter",
+    ),
+    "params_are_plain": Example(
+        stage(RUN + 'params: {day: "2013-01-01", a: [{b: null, c: 1e-05}]}'),
+        stage(RUN + "params: {a: [{b: 2013-01-01}]}"),
+        "'2013-01-01' is a date for YAML",
+    ),
+    "texts_can_be_locked": Example(
+        stage(RUN + 'description: "a\\tb\\u00e9\\U0001F600"'),
+        stage(RUN + 'description: "a\\u2028b"'),
+        "this text has a line separator or half a character in it",
+    ),
+    "nothing_shared": Example(
+        stage(RUN + "params: {a: &x 1, b: *x}"),
+        stage(RUN + "params: {a: &x [1], b: *x}"),
+        "a list that stands twice in stage 's', by an alias",
+    ),
+    "env_names_and_values": Example(
+        stage(RUN + 'env: {OMP_NUM_THREADS: "1"}'),
+        stage(RUN + "env: {OMP_NUM_THREADS: 1}"),
+        "the value of 'OMP_NUM_THREADS' must be text; this is a number",
+    ),
+    "model_fields": Example(
+        stage(RUN + "model: {name: m, path: a/model.onnx}"),
+        stage(RUN + "model: {name: m, path: ../model.onnx}"),
+        "the path '../model.onnx' leaves its directory by '..'",
+    ),
+    "metrics_paths": Example(
+        stage(RUN + "metrics: [a.json, b/a.json]"),
+        stage(RUN + "metrics: [a.json, a.json]"),
+        "'a.json' is here twice",
+    ),
+    "plots_paths": Example(
+        stage(RUN + "plots: [a.json, {b.json: {x: a, y: [b, c], title: B}}]"),
+        stage(RUN + "plots: [{b.json: {header: a}}]"),
+        "the plot 'b.json' has an unknown key 'header'",
+    ),
+    "outputs_do_not_overlap": Example(
+        "pipeline: p\nstages: {occupied_2: {cmd: [a]}}\n",
+        "pipeline: p\nstages: {occupied: {cmd: [a]}}\n",
+        "stage 'occupied' writes to data/p/occupied, and a hand-written DVC stage to data/p/occupied",
+    ),
+    "input_names": Example(
+        stage(RUN + "input: {a: flights_raw, b: flights_raw/*}"),
+        stage(RUN + "input: {join: flights_raw/*}"),
+        "'join' has a meaning of its own here and cannot name an input",
+    ),
+    "datasets_are_known": Example(
+        stage(RUN + "input: {a: models/base, b: taken/x}"),
+        stage(RUN + "input: {a: models/bas}"),
+        "there is no dataset 'models'",
+    ),
+    "globs_are_well_formed": Example(
+        stage(RUN + 'input: {a: "flights_raw/{a,b}/[0-9]?(x|y)*"}'),
+        stage(RUN + 'input: {a: "flights_raw/{a,b"}'),
+        "'flights_raw/{a,b' is no pattern: '{' is never closed",
+    ),
+    "joins_have_keys": Example(
+        stage(JOIN % ("join_on: $1", SECOND)),
+        stage(JOIN % ("join_on: $1", "{name: b, dataset: weather_raw}")),
+        "an input of a join has no 'join_on'",
+    ),
+    "join_on_has_captures": Example(
+        stage(JOIN % ('join_on: "${1}-x"', SECOND)),
+        stage(JOIN % ("join_on: $2", SECOND)),
+        "the glob '/(*)' has no $2: it has 1 ( )",
+    ),
+    "no_self_input": Example(stage(RAW), stage(RUN + "input: {a: p.s/*}"), "stage 's' reads its own output"),
+    "pipeline_name": Example(
+        PLAIN,
+        "=== pipelines/P.yaml\npipeline: P\nstages: {s: {cmd: [a]}}\n",
+        "'P' cannot be the name of a pipeline",
+    ),
+    "file_name": Example(PLAIN, OTHER, "the pipeline 'q' is in pipelines/p.yaml"),
+    "has_stages": Example(PLAIN, "pipeline: p\nstages: {}\n", "'stages' is empty"),
+    "schedules": Example(
+        PLAIN + 'schedules: [{cron: "*/5 0-23/2 1,15 jan-dec sun", timezone: Europe/Berlin}]\n',
+        PLAIN + 'schedules: [{cron: "0 24 * * *"}]\n',
+        "hour '24' is not between 0 and 23",
+    ),
+    "no_source_of_that_name": Example(
+        PLAIN,
+        "=== pipelines/taken.yaml\npipeline: taken\nstages: {s: {cmd: [a]}}\n",
+        "'taken' is also a source dataset: both would be data/taken",
+    ),
+    "one_file_each": Example(
+        two(PLAIN, OTHER),
+        f"=== a/pipelines/p.yaml\n{PLAIN}=== pipelines/p.yaml\n{PLAIN}",
+        "the pipeline 'p' is declared in a/pipelines/p.yaml too",
+    ),
+    "one_stage_a_model": Example(
+        two(
+            "pipeline: p\nstages: {s: {cmd: [a], model: {name: m, path: m}}}\n",
+            "pipeline: q\nstages: {s: {cmd: [a], model: {name: n, path: m}}}\n",
+        ),
+        two(
+            "pipeline: p\nstages: {s: {cmd: [a], model: {name: m, path: m}}}\n",
+            "pipeline: q\nstages: {s: {cmd: [a], model: {name: m, path: m}}}\n",
+        ),
+        "the model 'm' is made by the stage p.s too",
+    ),
+    "no_cycles": Example(
+        two(
+            "pipeline: p\nstages: {a: {cmd: [x], input: {i: q.b}}}\n",
+            "pipeline: q\nstages: {b: {cmd: [x], input: {i: p.c}}}\n",
+        ).replace("p\nstages: {a:", "p\nstages: {c: {cmd: [x]}, a:"),
+        two(
+            "pipeline: p\nstages: {a: {cmd: [x], input: {i: q.b}}}\n",
+            "pipeline: q\nstages: {b: {cmd: [x], input: {i: p.a}}}\n",
+        ),
+        "a cycle: p.a reads q.b, which reads p.a",
+    ),
+}
+
+# What else a bad example cannot help breaking.
+BESIDE = {"one_file_each": ["the pipeline 'p' is in a/pipelines/p.yaml"]}
+
+
+def test_every_rule_has_an_example() -> None:
+    rules = [rule.__name__ for rule in (*STAGE_RULES, *FILE_RULES, *WORLD_RULES)]
+    assert sorted(rules) == sorted(EXAMPLES)
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_what_keeps_the_rule_has_no_problem(name: str) -> None:
+    assert complaints(EXAMPLES[name].good) == []
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_what_breaks_the_rule_is_said_once(name: str) -> None:
+    found = complaints(EXAMPLES[name].bad)
+    assert sorted(found) == sorted([EXAMPLES[name].message, *BESIDE.get(name, [])])

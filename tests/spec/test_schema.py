@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from tests.spec.samples import FLIGHTS
+from trunkline.spec import keys as tables
+from trunkline.spec import load, pipeline_schema, schema_text
+
+VALIDATOR = jsonschema.Draft202012Validator(pipeline_schema())
+
+
+def faults(text: str) -> list[str]:
+    return [error.message for error in VALIDATOR.iter_errors(load(text))]
+
+
+def test_the_committed_schema_is_current() -> None:
+    assert Path(__file__).parents[2].joinpath("schema/pipeline.json").read_text("utf-8") == schema_text()
+
+
+def test_the_schema_is_a_schema() -> None:
+    jsonschema.Draft202012Validator.check_schema(pipeline_schema())
+
+
+def test_the_reference_pipeline_is_valid() -> None:
+    assert faults(FLIGHTS) == []
+
+
+GOOD = [
+    "cmd: [a]",
+    "cmd: [a]\nstdin: [b]\nenv: {A: b}\ncode: [a.py]",
+    "cmd: [a]\ninput: {name: a, dataset: b, glob: /*}",
+    "cmd: [a]\ninput: {cross: [{dataset: a}, {join: [{dataset: b}, {dataset: c}]}]}",
+    "cmd: [a]\nplots: [a.json, {b.json: {x: c, y: [d, e]}}]",
+]
+
+BAD = [
+    "run: [a]",
+    "run: a",
+    "cmd: a",
+    "cmd: []",
+    'run: "a:b"\ncmd: [a]',
+    "params: {}",
+    'run: "a:b"\nstdin: [a]',
+    "cmd: [a]\nimput: {a: b}",
+    "cmd: [a]\ninput: {}",
+    "cmd: [a]\ninput: {join: a/*}",
+    "cmd: [a]\ninput: {a: 1}",
+    "cmd: [a]\ninput: {A: b}",
+    "cmd: [a]\ninput: {cross: [{dataset: a}]}",
+    "cmd: [a]\ninput: {cross: [{a: b}, {c: d}]}",
+    "cmd: [a]\ninput: {name: a, dataset: b, glob: '*'}",
+    "cmd: [a]\nparams: {a-b: 1}",
+    "cmd: [a]\nenv: {a: 1}",
+    "cmd: [a]\nmetrics: a.json",
+    "cmd: [a]\nmetrics: [../a.json]",
+    "cmd: [a]\nplots: [{a.json: {header: x}}]",
+    "cmd: [a]\nmodel: {name: a}",
+    "cmd: [a]\ngates: []",
+]
+
+
+def wrapped(body: str) -> str:
+    return "pipeline: p\nstages:\n  s:\n" + "".join(f"    {line}\n" for line in body.split("\n"))
+
+
+@pytest.mark.parametrize("body", GOOD)
+def test_what_is_well_formed_is_valid(body: str) -> None:
+    assert faults(wrapped(body)) == []
+
+
+@pytest.mark.parametrize("body", BAD)
+def test_typical_mistakes_are_not(body: str) -> None:
+    assert faults(wrapped(body)) != []
+
+
+@pytest.mark.parametrize(
+    "text", ["stages: {}", "pipeline: p", "pipeline: P\nstages: {s: {cmd: [a]}}", "pipeline: p\nstages: {}"]
+)
+def test_mistakes_at_the_top_are_not_either(text: str) -> None:
+    assert faults(text) != []
+
+
+def test_schema_and_checker_know_the_same_keys() -> None:
+    schema = pipeline_schema()
+    definitions: dict[str, Any] = schema["$defs"]
+    pairs = [
+        (tables.PIPELINE, schema),
+        (tables.STAGE, definitions["stage"]),
+        (tables.LEAF, definitions["leaf"]),
+        (tables.MODEL, definitions["model"]),
+        (tables.SCHEDULE, definitions["schedule"]),
+        (tables.PLOT, definitions["plot"]["oneOf"][1]["additionalProperties"]),
+    ]
+    for keys, definition in pairs:
+        assert list(definition["properties"]) == [key.name for key in keys]
+        assert all(each["description"] for each in definition["properties"].values())
+    groups = [word for each in definitions["input"]["oneOf"][2:] for word in each["properties"]]
+    assert groups == list(tables.GROUPS)
+    assert not tables.LATER & {key.name for keys, _ in pairs for key in keys}
