@@ -94,9 +94,7 @@ class SpecError(TrunklineError):
         super().__init__("\n".join([*map(str, self.problems), summary]), where=self.problems[0].where)
 
     def as_json(self) -> dict[str, object]:
-        problems = [
-            {"message": p.message, "where": p.where, "hint": p.hint} for p in self.problems
-        ]
+        problems = [{"message": p.message, "where": p.where, "hint": p.hint} for p in self.problems]
         return {**super().as_json(), "problems": problems}
 
 

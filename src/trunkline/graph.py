@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from heapq import heapify, heappop, heappush
 
 
-class Cycle(ValueError):  # noqa: N818
+class Cycle(ValueError):
     """Things that depend on themselves. `path` follows dependencies and ends where it begins."""
 
     def __init__(self, path: Sequence[str]) -> None:

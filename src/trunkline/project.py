@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 from trunkline import spec
 from trunkline.engine.code import Code
 from trunkline.engine.gather import Gather
-from trunkline.engine.planner import Planner
+from trunkline.engine.history import Manifests
+from trunkline.engine.planner import ManifestFacts, Planner
 from trunkline.errors import ProjectError, StaleError, UsageError
-from trunkline.model import File, ManifestRow, Pipeline, Stage
+from trunkline.model import File, LockItem, ManifestRow, Pipeline, Stage
 from trunkline.plan import graph
 from trunkline.store.store import DvcStore
 from trunkline.writer import writer_tag
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from trunkline.engine.execute import Engine, RunPaths
     from trunkline.ledger.results import Results
     from trunkline.ledger.runs import Runs
+    from trunkline.lineage import History
     from trunkline.ports import Listener
 
 DVC_YAML = "dvc.yaml"
@@ -87,12 +89,13 @@ class Project:
         return Code(self.root, self.gather.version, self.store.memo)
 
     @cached_property
+    def _manifests(self) -> Manifests:
+        return Manifests(self.store, self.ledger, self.store.memo, _ManifestReader())
+
+    @cached_property
     def planner(self) -> Planner:
         """Decides what must be done."""
-        from trunkline.engine.history import Manifests
-
-        history = Manifests(self.store, _Late(self), self.store.memo, _ManifestReader())
-        return Planner(self.store, _Late(self), history, self.code, self.gather, writer_tag())
+        return Planner(self.store, self.ledger, self._manifests, self.code, self.gather, writer_tag())
 
     @contextmanager
     def engine(self, run: RunPaths, listener: Listener, *, publish: bool = True) -> Iterator[Engine]:
@@ -112,6 +115,33 @@ class Project:
         else:
             pool.close()
 
+    def seal(self) -> None:
+        """Close the records of runs that ended without saying so."""
+        if self.runs.abandoned():
+            names = (stage.dvc_name for stage in self.stages)
+            entries = {name: self.store.lock_entry(name) for name in names}
+            self.runs.seal({name: entry for name, entry in entries.items() if entry is not None})
+
+    def history(self) -> History:
+        """What lineage asks: the workspace, the runs, git."""
+        from trunkline.lineage.recorded import Readers, Recorded
+        from trunkline.store import lockfile, pointers
+
+        readers = Readers(
+            lock=lockfile.parse,
+            pointer=pointers.parse,
+            listing=self.store.listing,
+            object_path=self.store.object_path,
+            datums=self._count_datums,
+            producers=self.ledger.producers,
+        )
+        paths = [pointer.removesuffix(".dvc") for pointer in self.store.sources().values()]
+        return Recorded(self.root, readers, self.runs, paths)
+
+    def _count_datums(self, manifest: str) -> int | None:
+        facts = self._manifests.facts(LockItem("", manifest, 0))
+        return None if facts is None else facts.total
+
     # ------------------------------------------------------------ declarations
 
     @cached_property
@@ -121,6 +151,8 @@ class Project:
             sources=frozenset(self.store.sources()),
             foreign=frozenset(spec.foreign_outputs(self.dvc_yaml)),
             functions=self.code.functions,
+            exists=lambda path: os.path.isfile(os.path.join(self.root, path)),
+            timezones=_timezones,
         )
         return spec.check(self.pipeline_texts, known)
 
@@ -160,9 +192,7 @@ class Project:
                 wanted.add(target)
             else:
                 options = [*sorted(names), *(stage.ref for stage in self.stages)]
-                raise UsageError(
-                    f"there is no pipeline or stage {target!r}", hint=_closest(target, options)
-                )
+                raise UsageError(f"there is no pipeline or stage {target!r}", hint=_closest(target, options))
         return graph.select(self.stages, wanted)
 
     # ------------------------------------------------------------ dvc.yaml
@@ -210,21 +240,10 @@ class Project:
         return spec.stage_names(self.dvc_yaml)
 
 
-class _Late:
-    """The ledger, opened at the first question: "nothing to do" asks none."""
-
-    def __init__(self, project: Project) -> None:
-        self._project = project
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._project.ledger, name)
-
-
 class _ManifestReader:
     """The Parquet manifest, imported at the first question."""
 
-    def facts(self, paths: Sequence[str]):  # type: ignore[no-untyped-def]
-        from trunkline.engine.planner import ManifestFacts
+    def facts(self, paths: Sequence[str]) -> ManifestFacts:
         from trunkline.store.manifest import read_facts
 
         return ManifestFacts(*read_facts(paths))
@@ -239,6 +258,12 @@ def _write_manifest(directory: str, rows: Sequence[ManifestRow], transform: str)
     from trunkline.store.manifest import write_manifest
 
     return write_manifest(directory, rows, transform)
+
+
+def _timezones() -> set[str]:
+    from zoneinfo import available_timezones
+
+    return available_timezones()
 
 
 def _ancestor_with(start: str, name: str) -> str | None:

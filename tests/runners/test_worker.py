@@ -200,18 +200,16 @@ def test_an_exception_is_told_with_the_users_frames_only(bench: Bench) -> None:
 
     failure = failed(execute(work))
 
-    assert failure == Failure(
-        "KeyError",
-        "'Monday'",
-        "Traceback (most recent call last):\n"
-        f'  File "{path}", line 6, in f\n'
-        "    return helper(day)\n"
-        "           ^^^^^^^^^^^\n"
-        f'  File "{path}", line 3, in helper\n'
-        "    return {}[day]\n"
-        "           ~~^^^^^\n"
-        "KeyError: 'Monday'\n",
-    )
+    assert (failure.kind, failure.message) == ("KeyError", "'Monday'")
+    lines = [line for line in failure.traceback.splitlines() if line.strip(" ^~")]  # markers differ by version
+    assert lines == [
+        "Traceback (most recent call last):",
+        f'  File "{path}", line 6, in f',
+        "    return helper(day)",
+        f'  File "{path}", line 3, in helper',
+        "    return {}[day]",
+        "KeyError: 'Monday'",
+    ]
     assert bench.log(work) == failure.traceback + "\n"
 
 

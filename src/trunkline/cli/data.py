@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from trunkline.cli.output import Answer, size, table
-from trunkline.errors import MissingData, ProjectError, StoreError, UsageError
+from trunkline.errors import MissingData, StoreError, UsageError
 from trunkline.model import Version
 from trunkline.project import Project
 from trunkline.store import git
@@ -81,7 +81,7 @@ def command_rm(args: argparse.Namespace) -> Answer:
 def command_versions(args: argparse.Namespace) -> Answer:
     """The versions of a dataset that git's history names, newest first."""
     project = Project.find()
-    rows = list(_history(project, args.dataset))[: args.limit]
+    rows = _history(project, args.dataset)[: args.limit]
     data = [
         {"version": row.oid, "files": row.files, "size": row.size, "commit": row.commit,
          "date": row.date, "author": row.author, "subject": row.subject, "present": row.present}
@@ -107,7 +107,7 @@ class _Row(NamedTuple):
     present: bool
 
 
-def _history(project: Project, dataset: str) -> Iterator[_Row]:
+def _history(project: Project, dataset: str) -> list[_Row]:
     from trunkline.store import lockfile, pointers
 
     if "." in dataset:
@@ -117,7 +117,8 @@ def _history(project: Project, dataset: str) -> Iterator[_Row]:
         path = _source(project, dataset, create=False)
         file, present = f"{path}.dvc", project.store.version(path)
     last = ""
-    for entry in reversed(git.log_of(project.root, file)):
+    rows: list[_Row] = []
+    for entry in reversed(git.log_of(project.root, file)):  # oldest first: who introduced a version
         text = git.show(project.root, entry.commit, file)
         if text is None:
             continue
@@ -129,7 +130,8 @@ def _history(project: Project, dataset: str) -> Iterator[_Row]:
             version = pointers.parse(text.decode(), file)
         if version is not None and version.oid != last:
             last = version.oid
-            yield _Row(version.oid, version.nfiles or 1, version.size, *entry, version == present)
+            rows.append(_Row(version.oid, version.nfiles or 1, version.size, *entry, version == present))
+    return rows[::-1]
 
 
 def _source(project: Project, name: str, create: bool) -> str:
@@ -160,7 +162,9 @@ def _named(files: Sequence[str], to: str) -> list[tuple[str, str]]:
         for name, path in _walk(given):
             name = f"{to.strip('/')}/{name}" if to.strip("/") else name
             if named.setdefault(name, path) != path:
-                raise UsageError(f"two of the files would be {name}: {named[name]} and {path}", hint="rename one")
+                raise UsageError(
+                    f"two of the files would be {name}: {named[name]} and {path}", hint="rename one"
+                )
     return list(named.items())
 
 
@@ -191,13 +195,17 @@ def _copy(project: Project, sources: Sequence[tuple[str, str]], folder: str) -> 
             os.makedirs(os.path.dirname(target), exist_ok=True)
             project.store.move(os.path.join(staging, name), target)
     except OSError as error:
-        raise StoreError(f"could not copy: {error.strerror or error}", where=str(error.filename or "")) from error
+        raise StoreError(
+            f"could not copy: {error.strerror or error}", where=str(error.filename or "")
+        ) from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 
 
 def _clean_version(project: Project, dataset: str, path: str, no_commit: bool) -> Version | None:
     """The dataset's version, where workspace, pointer and git agree on it. Raises StoreError."""
+    if not no_commit:
+        git.ready_to_commit(project.root, [f"{path}.dvc", "data/.gitignore"])
     present = project.store.version(path)
     pointed = project.store.pointer(f"{path}.dvc")
     if pointed is None:
@@ -217,12 +225,6 @@ def _clean_version(project: Project, dataset: str, path: str, no_commit: bool) -
             f"{path} has changes that no version holds",
             where=path,
             hint=f"type `dvc add {path}` to keep them, or `dvc checkout {path}.dvc` to drop them",
-        )
-    if not no_commit and git.is_edited(project.root, f"{path}.dvc"):
-        raise ProjectError(
-            f"{path}.dvc is changed and not committed",
-            where=f"{path}.dvc",
-            hint=f"commit it first: `git add {path}.dvc && git commit`, or put with --no-commit",
         )
     return present
 

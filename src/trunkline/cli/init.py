@@ -41,7 +41,8 @@ def command_init(args: argparse.Namespace) -> Answer:
     script = (templates / "pre-commit").read_text(encoding="utf-8").replace("@PYTHON@", sys.executable)
     hook = _install_hook(root, script)
     return Answer(
-        {"root": root, "written": done, "kept": kept, "hook": hook}, lambda: _text(args.directory, done, kept, hook)
+        {"root": root, "written": done, "kept": kept, "hook": hook},
+        lambda: _text(args.directory, done, kept, hook),
     )
 
 
@@ -65,11 +66,11 @@ def _prepare(root: str) -> list[str]:
 
 def _git(root: str, *arguments: str, check: bool = True) -> str:
     try:
-        result = subprocess.run(
-            ["git", *arguments], cwd=root, capture_output=True, text=True, check=False
-        )
+        result = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, check=False)
     except FileNotFoundError as error:
-        raise ProjectError("trunkline needs git, and there is none on the PATH", hint="install git") from error
+        raise ProjectError(
+            "trunkline needs git, and there is none on the PATH", hint="install git"
+        ) from error
     if result.returncode and check:
         raise ProjectError(f"`git {' '.join(arguments)}` failed: {result.stderr.strip()}", where=root)
     return result.stdout.strip() if not result.returncode else ""

@@ -14,7 +14,9 @@ from trunkline.project import Project
 
 def arguments_plan(parser: argparse.ArgumentParser) -> None:
     """The arguments of `plan`."""
-    parser.add_argument("targets", nargs="*", metavar="TARGET", help="pipelines or PIPELINE.STAGE (default: all)")
+    parser.add_argument(
+        "targets", nargs="*", metavar="TARGET", help="pipelines or PIPELINE.STAGE (default: all)"
+    )
 
 
 arguments_status = arguments_plan
@@ -22,13 +24,13 @@ arguments_status = arguments_plan
 
 def arguments_why(parser: argparse.ArgumentParser) -> None:
     """The arguments of `why`."""
-    parser.add_argument("stage", metavar="PIPELINE.STAGE")
+    parser.add_argument("stage", metavar="PIPELINE.STAGE", help="the stage")
     parser.add_argument("--datum", metavar="ID", help="one datum, by the beginning of its id or by its name")
 
 
 def arguments_datums(parser: argparse.ArgumentParser) -> None:
     """The arguments of `datums`."""
-    parser.add_argument("stage", metavar="PIPELINE.STAGE")
+    parser.add_argument("stage", metavar="PIPELINE.STAGE", help="the stage")
 
 
 def command_plan(args: argparse.Namespace) -> Answer:

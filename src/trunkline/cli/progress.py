@@ -1,10 +1,10 @@
 """What a run prints while it works: a line a stage; on a terminal a bar for what is under way.
 
-    run 019c3f2e-…
-      flights.ingest    364 run                     12.3 s
-      flights.clean     1 run, 363 reused            0.4 s
-      flights.train     up to date
-    run 019c3f2e-… done in 41.2 s
+run 019c3f2e-…
+  flights.ingest    364 run                     12.3 s
+  flights.clean     1 run, 363 reused            0.4 s
+  flights.train     up to date
+run 019c3f2e-… done in 41.2 s
 """
 
 from __future__ import annotations
@@ -23,10 +23,13 @@ SHOWN_FAILURES = 3
 
 
 class Printer:
-    """A Listener that prints. `names` are the stages to come, for the width of their column."""
+    """A Listener that prints. `names` are the stages to come, for the width of their column.
 
-    def __init__(self, names: list[str], stream: TextIO | None = None) -> None:
-        self._stream = stream or sys.stdout
+    `quiet` sends it to stderr: stdout belongs to `--json`.
+    """
+
+    def __init__(self, names: list[str], quiet: bool = False) -> None:
+        self._stream: TextIO = sys.stderr if quiet else sys.stdout
         self._width = max(map(len, names), default=0)
         self._bars: Progress | None = None
         self._tasks: dict[str, TaskID] = {}
@@ -108,7 +111,9 @@ def summary(report: StageReport) -> str:
 def failure_text(stage: str, failed: FailedDatum) -> str:
     """Which datum, from which files, why, where its log is, how to run it again."""
     lines = [f"    datum {failed.datum.name} failed: {failed.failure.kind}: {failed.failure.message}"]
-    lines += [f"      input {item.input}: {item.dataset}/{item.path}".rstrip("/") for item in failed.datum.items]
+    lines += [
+        f"      input {item.input}: {item.dataset}/{item.path}".rstrip("/") for item in failed.datum.items
+    ]
     lines += [f"      {line}" for line in failed.failure.traceback.rstrip().splitlines()]
     lines.append(f"      log:   {failed.log}")
     lines.append(f"      again: trunkline exec {stage} --datum {failed.datum.id[:12]}")

@@ -21,7 +21,11 @@ def command_check(_args: argparse.Namespace) -> Answer:
     """Check every pipeline file."""
     project = Project.find()
     data = [
-        {"pipeline": pipeline.name, "file": pipeline.file, "stages": [stage.name for stage in pipeline.stages]}
+        {
+            "pipeline": pipeline.name,
+            "file": pipeline.file,
+            "stages": [stage.name for stage in pipeline.stages],
+        }
         for pipeline in project.pipelines
     ]
     lines = [f"{item['file']}: {len(item['stages'])} stages, no problems" for item in data]
@@ -35,4 +39,6 @@ def command_compile(args: argparse.Namespace) -> Answer:
         project.check_compiled()
         return Answer({"stale": []}, lambda: "up to date")
     written = project.compile()
-    return Answer({"written": written}, lambda: "\n".join(f"wrote {path}" for path in written) or "up to date")
+    return Answer(
+        {"written": written}, lambda: "\n".join(f"wrote {path}" for path in written) or "up to date"
+    )

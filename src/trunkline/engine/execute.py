@@ -24,8 +24,9 @@ from trunkline.engine.gather import files_below
 from trunkline.engine.planner import Planner
 from trunkline.errors import StageFailed, TrunklineError
 from trunkline.model import (
-    Datum,
+    Command,
     DatasetKind,
+    Datum,
     Decision,
     FailedDatum,
     Function,
@@ -73,6 +74,7 @@ class RunPaths:
     directory: str
 
     def log(self, stage: Stage, datum_id: str) -> str:
+        """Where a datum's output is kept."""
         return os.path.join(self.directory, "logs", stage.ref, f"{datum_id[:16]}.log")
 
 
@@ -156,7 +158,12 @@ class Engine:
         if plan.up_to_date:
             self._settle(
                 StageReport(
-                    stage.ref, "up_to_date", plan.decision, total=plan.total or 0, started=started, ended=started
+                    stage.ref,
+                    "up_to_date",
+                    plan.decision,
+                    total=plan.total or 0,
+                    started=started,
+                    ended=started,
                 )
             )
             return
@@ -206,26 +213,38 @@ class Engine:
         expected = self._ledger.seconds(stage.ref)
         for item in under.plan.datums:
             if item.decision is Decision.RUN:
-                work = self._work(stage, run, item.datum, snapshots)
-                self._pool.submit(work, expected)
+                log = self._run.log(stage, item.datum.id)
+                self._pool.submit(self._work(stage, run, item.datum, snapshots, log), expected)
 
-    def _work(self, stage: Stage, run: object, datum: Datum, snapshots: dict[str, Snapshot]) -> Work:
+    def work(self, stage: Stage, datum: Datum, log: str) -> Work:
+        """One datum as a value to execute, its inputs seen to be there. Raises MissingData."""
+        snapshots = self._planner.snapshots(stage)
+        self._store.ensure_inputs(
+            [(leaf.dataset.path, snapshots[leaf.dataset.name].files) for leaf in stage.leaves]
+        )
+        run = stage.run if isinstance(stage.run, Function) else self._code.located(stage.run)
+        return self._work(stage, run, datum, snapshots, log)
+
+    def _work(
+        self, stage: Stage, run: Function | Command, datum: Datum, snapshots: dict[str, Snapshot], log: str
+    ) -> Work:
         return Work(
             stage=stage.ref,
             datum=datum.id,
             name=datum.name,
             join_on=datum.join_on,
-            run=run,  # type: ignore[arg-type]  # a Function or a located Command
+            run=run,
             inputs=tuple(self._work_input(item, snapshots[item.dataset]) for item in datum.items),
             params=stage.params,
             env=stage.env,
             root=self._root,
             scratch=self._store.scratch(),
-            log=self._run.log(stage, datum.id),
+            log=log,
             run_id=self._run.id,
         )
 
     def _work_input(self, item: Item, snapshot: Snapshot) -> WorkInput:
+        files: tuple[WorkFile, ...]
         if item.nfiles is None:
             files = (WorkFile(item.path, self._store.object_path(item.oid), item.size),)
         else:
@@ -284,7 +303,7 @@ class Engine:
             ManifestRow(datum, under.keys[key], under.results[key].files)
             for key, datum in under.datums.items()
         )
-        files = decide.merge((row.datum.name, row.files) for row in rows)
+        files = decide.merge(((row.datum.name, row.files) for row in rows), stage.ref)
         _check_declared(stage, {file.path for file in files})
         version = self._store.checkout(stage.path, files)
         manifest = self._store.save_manifest(stage.manifest_path, rows, under.transform)

@@ -17,8 +17,8 @@ from trunkline.engine.code import Code
 from trunkline.engine.gather import Gather
 from trunkline.errors import MissingData
 from trunkline.model import (
-    Datum,
     DatasetKind,
+    Datum,
     Decision,
     File,
     Leaf,
@@ -33,7 +33,7 @@ from trunkline.model import (
     StagePlan,
     Version,
 )
-from trunkline.plan import decide
+from trunkline.plan import decide, graph
 from trunkline.plan.globs import Pattern
 from trunkline.ports import Ledger, Store
 
@@ -76,14 +76,13 @@ class Planner:
         """Every stage's decision, in the order given (upstream first)."""
         plans: dict[str, StagePlan] = {}
         for stage in stages:
-            upstream = [
+            unknown = [
                 name
-                for name in (leaf.dataset.name for leaf in stage.leaves)
+                for name in graph.upstream(stage)
                 if name in plans and plans[name].decision in (Decision.RUN, Decision.WAIT)
             ]
-            if upstream:
-                reasons = tuple(Reason(ReasonKind.UPSTREAM, name) for name in dict.fromkeys(upstream))
-                plans[stage.ref] = StagePlan(stage, Decision.WAIT, reasons)
+            if unknown:
+                plans[stage.ref] = decide.wait(stage, unknown)
             else:
                 plans[stage.ref] = self.stage(stage, force=force)
                 self._predict(plans[stage.ref])
@@ -117,6 +116,14 @@ class Planner:
             params={stage.pipeline_file: {f"stages.{stage.name}": stage.declaration}},
             outs=tuple(item for item in outs if item is not None),
         )
+
+    def accepted(self, stage: Stage) -> str:
+        """How outputs came to be accepted that present code did not make; "" where it made them."""
+        locked = self._store.lock_entry(stage.dvc_name)
+        facts = self._manifest_facts(stage, locked)
+        if facts is None or facts.transform == self.transform(stage):
+            return ""
+        return "accepted by dvc commit: other code or parameters made these outputs"
 
     def transform(self, stage: Stage) -> str:
         """The digest of what the stage does to a datum."""
@@ -158,7 +165,7 @@ class Planner:
         )
         version = None
         if not any(plan.decision is Decision.RUN for plan in plans):
-            version = listing_version(decide.outputs(plans))
+            version = listing_version(decide.outputs(plans, stage.ref))
         return decide.conclude(stage, reasons, plans, version, locked)
 
     def _predict(self, plan: StagePlan) -> None:
@@ -168,7 +175,7 @@ class Planner:
         if plan.decision in (Decision.RUN, Decision.WAIT):
             self.gather.settle(plan.stage.path, None)
         else:
-            files = decide.outputs(plan.datums)
+            files = decide.outputs(plan.datums, plan.stage.ref)
             self.gather.settle(plan.stage.path, listing_version(files), files)
 
     def _manifest_facts(self, stage: Stage, locked: LockEntry | None) -> ManifestFacts | None:

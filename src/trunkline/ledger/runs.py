@@ -70,11 +70,12 @@ class RunLog:
         git: GitState,
         environment: Mapping[str, object],
         runner: str = "trunkline",
+        run_id: str = "",
     ) -> RunLog:
-        """A new run, owned by this process."""
+        """A new run, owned by this process; under `run_id` where one has been told the user already."""
         folder = os.path.join(root, FOLDER)
         with _locked(folder):
-            return _begin(folder, _myself(), runner, command, git, environment)
+            return _begin(folder, _myself(), runner, command, git, environment, run_id)
 
     def stage_started(self, plan: StagePlan) -> None:
         """A stage begins."""
@@ -309,12 +310,18 @@ def _locked(folder: str) -> Iterator[None]:
 
 
 def _begin(
-    folder: str, owner: Owner, runner: str, command: str, git: GitState, environment: Mapping[str, object]
+    folder: str,
+    owner: Owner,
+    runner: str,
+    command: str,
+    git: GitState,
+    environment: Mapping[str, object],
+    run_id: str = "",
 ) -> RunLog:
     ignore = os.path.join(folder, ".gitignore")
     if not os.path.exists(ignore):
         _replace(ignore, "*\n")
-    run_id = uuid7()
+    run_id = run_id or uuid7()
     # first the mark: a record without one would be "running" for ever
     _replace(os.path.join(folder, _OPEN, run_id), json.dumps(owner._asdict()))
     with _recording(folder):

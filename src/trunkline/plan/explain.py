@@ -113,7 +113,7 @@ def plan_text(plan: Plan) -> str:
 
 def plan_data(plan: Plan) -> dict[str, Any]:
     """`data` of `plan --json`."""
-    return {"stages": [stage_data(stage) for stage in plan.stages]}
+    return {"empty": plan.empty, "stages": [stage_data(stage) for stage in plan.stages]}
 
 
 def stage_text(plan: StagePlan) -> str:

@@ -26,7 +26,7 @@ _OURS = os.path.dirname(os.path.abspath(trunkline.__file__)) + os.sep
 _IMPORTLIB = os.path.dirname(importlib.__file__) + os.sep
 
 
-class Fault(Exception):  # noqa: N818 - it is a datum's failure, not an error of ours
+class Fault(Exception):
     """A failure that we found ourselves and can explain."""
 
     def __init__(self, kind: str, message: str, *, damaged: Iterable[str] = ()) -> None:

@@ -55,7 +55,9 @@ class RWLock:
     def owner(self, path: str) -> tuple[int, str] | None:
         """The living process that writes `path`, or something in or above it: its pid and command."""
         full = self._full([path])[0]
-        for other, info in self._load()["write"].items():
+        with self._lock, self._guard(self._path + ".lock"):  # DVC writes the file in place
+            held = self._load()["write"]
+        for other, info in held.items():
             if _overlap(full, other) and is_alive(info["pid"]):
                 return info["pid"], info["cmd"]
         return None

@@ -1,0 +1,103 @@
+"""`trunkline run`: bring pipelines up to date."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import time
+from types import FrameType
+from typing import Any
+
+from trunkline.cli.output import Answer, seconds
+from trunkline.cli.progress import Printer
+from trunkline.cli.record import Recorder
+from trunkline.engine.execute import RunPaths
+from trunkline.errors import TrunklineError
+from trunkline.ledger.ids import uuid7
+from trunkline.model import StageReport
+from trunkline.plan import explain
+from trunkline.project import Project
+
+
+def arguments_run(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `run`."""
+    parser.add_argument(
+        "targets", nargs="*", metavar="TARGET", help="pipelines or PIPELINE.STAGE (default: all)"
+    )
+    parser.add_argument("-n", "--dry-run", action="store_true", help="print the plan and do nothing")
+    parser.add_argument(
+        "-f", "--force", action="store_true", help="run every datum, also where results are known"
+    )
+    parser.add_argument(
+        "--engine",
+        choices=("local",),
+        default="local",
+        help="where it runs (default: local, in this process)",
+    )
+
+
+def command_run(args: argparse.Namespace) -> Answer:
+    """Compile if need be, then run what is not up to date."""
+    project = Project.find()
+    stages = project.select(args.targets)
+    if args.dry_run:
+        plan = project.planner.plan(stages, force=args.force)
+        return Answer(explain.plan_data(plan), lambda: explain.plan_text(plan))
+    began = time.monotonic()
+    project.seal()
+    compiled = project.compile()
+    run_id = uuid7()
+    printer = Printer([stage.ref for stage in stages], quiet=args.json)
+    recorder = Recorder(project, " ".join(["trunkline run", *args.targets]), printer, run_id=run_id)
+    printer.line(f"run {run_id}")
+    for path in compiled:
+        printer.line(f"  wrote {path}")
+    _end_on_sigterm()
+    state = "failed"
+    try:
+        with project.engine(RunPaths(run_id, recorder.directory), recorder) as engine:
+            engine.run(stages, force=args.force, order=project.dvc_order())
+        state = "done"
+    except KeyboardInterrupt:
+        state = "interrupted"
+        raise
+    except TrunklineError as error:
+        error.hint = error.hint or f"type `trunkline show {run_id}` to see it again"
+        raise
+    finally:
+        recorder.finish(state)
+        printer.close()
+        said = {"done": "done", "failed": "FAILED", "interrupted": "interrupted"}[state]
+        printer.line(f"run {run_id} {said} in {seconds(time.monotonic() - began)}")
+    return Answer(_data(run_id, recorder.reports), lambda: "")
+
+
+def _data(run_id: str, reports: list[StageReport]) -> dict[str, Any]:
+    return {
+        "id": run_id,
+        "stages": [
+            {
+                "stage": report.stage,
+                "state": report.state,
+                "decision": report.decision.value,
+                "datums": {
+                    "run": report.run,
+                    "reuse": report.reuse,
+                    "drop": report.drop,
+                    "failed": len(report.failures),
+                    "total": report.total,
+                },
+                "seconds": round(report.ended - report.started, 3),
+            }
+            for report in reports
+        ],
+    }
+
+
+def _end_on_sigterm() -> None:
+    """SIGTERM ends a run as Ctrl-C does: results are kept, processes are ended."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupt)

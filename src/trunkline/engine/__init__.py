@@ -1,0 +1,1 @@
+"""Plans and runs stages. Knows the ports and the plan, never an adapter."""
