@@ -106,11 +106,8 @@ def test_a_changed_parameter_reruns_its_stage(project: Tree) -> None:
     assert '"!"' in why
     assert '"?"' in why
     project.trunkline("run")
-    assert project.counts() == {
-        "letters.upper": (3, 0, 0),
-        "letters.count": (3, 0, 0),
-        "letters.total": (1, 0, 0),
-    }
+    # as many characters as before: the counts are equal, so `total` does not run
+    assert project.counts() == {"letters.upper": (3, 0, 0), "letters.count": (3, 0, 0)}
 
 
 def test_independent_stages_overlap_in_time(tree: Tree) -> None:
@@ -152,7 +149,7 @@ def test_a_command_stage_finds_its_inputs_and_environment(project: Tree) -> None
         "    env: {GREETING: moin}\n    input: {raw: letters_raw/*}\n",
     )
     project.trunkline("run", "shell")
-    assert project.read("data/shell/copy/sub/a.txt") == "alphahello moin copy\n"
+    assert project.read("data/shell/copy/sub/a.txt") == "alphahello moin shell.copy\n"
     assert "scripts/copy.sh" in project.read("dvc.yaml"), "the script is a dependency"
     project.write("scripts/copy.sh", project.read("scripts/copy.sh") + "echo more >> pfs/out/sub/x\n")
     assert project.trunkline("status", "shell", check=False).code == 1

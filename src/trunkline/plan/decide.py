@@ -234,9 +234,8 @@ def decide_datums(
         else:
             why = () if row is not None and row.key == key else reasons.to_reuse(result)
             plans.append(DatumPlan(datum, key, Decision.REUSE, why, result))
-    current = {datum.id for datum in datums} if before else frozenset()
-    for id_ in sorted(before.keys() - current):
-        row = before[id_]
+    gone = before.keys() - {datum.id for datum in datums} if before else ()
+    for row in map(before.__getitem__, sorted(gone)):
         plans.append(DatumPlan(row.datum, row.key, Decision.DROP, reasons.to_drop(row.datum)))
     return tuple(plans)
 
