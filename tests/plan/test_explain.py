@@ -143,6 +143,7 @@ def test_plan_data() -> None:
         )
     )
     assert json.loads(json.dumps(explain.plan_data(given))) == {
+        "empty": False,
         "stages": [
             {
                 "stage": "p.s",
@@ -172,8 +173,13 @@ def test_plan_data() -> None:
                 "reasons": [],
                 "datums": {"run": 0, "reuse": 4, "drop": 0, "wait": 0, "total": 4},
             },
-        ]
+        ],
     }
+
+
+def test_an_empty_plan_says_so() -> None:
+    data = explain.plan_data(Plan((decide.up_to_date(stage(), 4),)))
+    assert data["empty"] is True
 
 
 def test_a_stage_that_runs_over_nothing() -> None:

@@ -15,6 +15,7 @@ import pytest
 
 from trunkline.digest import md5_bytes
 from trunkline.model import Command, Function, Outcome, Work, WorkFile, WorkInput
+from trunkline.ports import Pool
 from trunkline.runners.worker import Executor
 
 
@@ -118,3 +119,56 @@ def bench(tmp_path: Path) -> Bench:
     made.root.mkdir()
     (tmp_path / "scratch").mkdir()
     return made
+
+
+CODE = """
+    import os, signal, sys, time
+    import pandas as pd
+
+    def number(*, n: int):
+        return {f"{n}.txt": str(n * n)}
+
+    def frame(raw: pd.DataFrame, *, n: int = 1) -> pd.DataFrame:
+        return raw * n
+
+    def fail(*, n: int):
+        print("about to fail")
+        if n % 3 == 0:
+            raise ValueError(f"no {n}")
+        return {f"{n}.txt": str(n)}
+
+    def end(*, n: int, how: str):
+        if n == 5:
+            print("before")
+            os.write(1, b"the end\\n")
+            if how == "exit":
+                os._exit(3)
+            os.kill(os.getpid(), getattr(signal, how))
+            time.sleep(100)
+        return {f"{n}.txt": str(n)}
+
+    def process():
+        return {"pid.txt": f"{os.getpid()}"}
+
+    def meet(*, me: str, other: str, place: str):
+        # ends only if both are at it at once
+        open(os.path.join(place, me), "w").close()
+        while not os.path.exists(os.path.join(place, other)):
+            time.sleep(0.01)
+        return {f"{me}.txt": str(os.getpid())}
+
+    def pause(*, seconds: float):
+        time.sleep(seconds)
+        return {f"{os.getpid()}-{time.monotonic_ns()}.txt": ""}
+
+    def echo(*, text: str):
+        return {"size.txt": str(len(text)), "back.txt": text}
+"""
+
+
+def everything(pool: Pool, works: list[Work], expected: float | None = None) -> dict[str, Outcome]:
+    for work in works:
+        pool.submit(work, expected)
+    outcomes = [pool.next() for _ in works]
+    assert {outcome.datum for outcome in outcomes} == {work.datum for work in works}
+    return {outcome.datum: outcome for outcome in outcomes}

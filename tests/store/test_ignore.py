@@ -32,6 +32,6 @@ def test_the_last_line_that_matches_wins_and_deeper_files_come_later(tmp_path: P
 
 def test_a_dataset_that_is_left_out_is_an_error(tmp_path: Path) -> None:
     (tmp_path / ".dvcignore").write_text("/data/x\n")
-    with pytest.raises(StoreError, match="data/x is left out by a line of .dvcignore"):
+    with pytest.raises(StoreError, match=r"data/x is left out by a line of \.dvcignore"):
         ignore.rules(str(tmp_path), "data/x")
     assert ignore.rules(str(tmp_path), "data/y") is not None

@@ -89,7 +89,7 @@ def test_a_file_becomes_a_directory_and_back(tree: Tree, store: DvcStore) -> Non
     path = tree.write("data/x", b"1")
     assert store.version("data/x") == Version(md5_bytes(b"1"), 1, None)
     path.unlink()
-    fill(tree, {"": b""} if False else {"y": b"1"})
+    fill(tree, {"y": b"1"})
     assert store.version("data/x") == Version(oid_of({"y": b"1"}), 1, 1)
     (tree.root / "data/x/y").unlink()
     (tree.root / "data/x").rmdir()

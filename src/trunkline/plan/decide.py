@@ -224,9 +224,11 @@ def decide_datums(
     missing = frozenset(evicted)
     reasons = _DatumReasons(datums, before)
     plans: list[DatumPlan] = []
+    staying = 0
     for datum, key in zip(datums, keys, strict=True):
         result = known.get(key)
         row = before.get(datum.id)
+        staying += row is not None
         lost = _lost(result, missing) if missing and result is not None else ""
         if result is None or lost:
             why = (Reason(ReasonKind.RESULT_EVICTED, lost),) if lost else reasons.to_run(datum, row)
@@ -234,10 +236,17 @@ def decide_datums(
         else:
             why = () if row is not None and row.key == key else reasons.to_reuse(result)
             plans.append(DatumPlan(datum, key, Decision.REUSE, why, result))
-    gone = before.keys() - {datum.id for datum in datums} if before else ()
-    for row in map(before.__getitem__, sorted(gone)):
-        plans.append(DatumPlan(row.datum, row.key, Decision.DROP, reasons.to_drop(row.datum)))
-    return tuple(plans)
+    return (*plans, *_dropped(datums, before)) if staying < len(before) else tuple(plans)
+
+
+def _dropped(datums: Sequence[Datum], before: Mapping[str, ManifestRow]) -> Iterator[DatumPlan]:
+    """The plans of those that are in `before` only, by id."""
+    rows = [before[id_] for id_ in sorted(before.keys() - {datum.id for datum in datums})]
+    gone = _only_in([row.datum for row in rows], datums)
+    for datum, key, _ in rows:
+        places = [_place(item) for item in datum.items if item[1:3] in gone] or [datum.name]
+        why = tuple(Reason(ReasonKind.INPUT_GONE, place) for place in places)
+        yield DatumPlan(datum, key, Decision.DROP, why)
 
 
 def _lost(result: Result, missing: Collection[str]) -> str:
@@ -251,8 +260,7 @@ class _DatumReasons:
     def __init__(self, datums: Sequence[Datum], before: Mapping[str, ManifestRow]) -> None:
         self._datums = datums
         self._before = before
-        self._old: frozenset[tuple[str, str]] | None = None
-        self._new: frozenset[tuple[str, str]] | None = None
+        self._added: set[tuple[str, str]] | None = None
         self._reuse: dict[str, tuple[Reason, ...]] = {}
 
     def to_run(self, datum: Datum, row: ManifestRow | None) -> tuple[Reason, ...]:
@@ -261,9 +269,10 @@ class _DatumReasons:
         if row is not None:
             then = {item.input: item for item in row.datum.items}
             return tuple(_changed(item, then) for item in datum.items if _differs(item, then))
-        if self._old is None:
-            self._old = _files(row.datum for row in self._before.values())
-        added = [item for item in datum.items if (item.dataset, item.path) not in self._old]
+        if self._added is None:
+            new = (datum for datum in self._datums if datum.id not in self._before)
+            self._added = _only_in(new, (row.datum for row in self._before.values()))
+        added = [item for item in datum.items if item[1:3] in self._added]
         if not added:
             return (Reason(ReasonKind.NEVER_RAN, datum.name),)
         return tuple(Reason(ReasonKind.FILE_ADDED, _place(item), "", item.oid) for item in added)
@@ -275,13 +284,6 @@ class _DatumReasons:
             found = self._reuse[result.run] = (Reason(ReasonKind.KNOWN_RESULT, result.run),)
         return found
 
-    def to_drop(self, datum: Datum) -> tuple[Reason, ...]:
-        if self._new is None:
-            self._new = _files(self._datums)
-        gone = [item for item in datum.items if (item.dataset, item.path) not in self._new]
-        places = [_place(item) for item in gone] or [datum.name]
-        return tuple(Reason(ReasonKind.INPUT_GONE, place) for place in places)
-
 
 def _differs(item: Item, then: Mapping[str, Item]) -> bool:
     return item.input in then and then[item.input].oid != item.oid
@@ -291,8 +293,13 @@ def _changed(item: Item, then: Mapping[str, Item]) -> Reason:
     return Reason(ReasonKind.FILE_CHANGED, _place(item), then[item.input].oid, item.oid)
 
 
-def _files(datums: Iterable[Datum]) -> frozenset[tuple[str, str]]:
-    return frozenset((item.dataset, item.path) for datum in datums for item in datum.items)
+def _only_in(some: Iterable[Datum], others: Iterable[Datum]) -> set[tuple[str, str]]:
+    """The (dataset, path) that items of `some` have and none of `others`; as large as `some`."""
+    places = {item[1:3] for datum in some for item in datum.items}
+    for datum in others:
+        for item in datum.items:
+            places.discard(item[1:3])
+    return places
 
 
 def _place(item: Item) -> str:

@@ -9,7 +9,8 @@
 
 `data` of `plan --json`:
 
-    {"stages": [{"stage": "flights.ingest", "decision": "run",
+    {"empty": false,
+     "stages": [{"stage": "flights.ingest", "decision": "run",
                  "reasons": [{"kind": "dataset_changed", "subject": "data/flights_raw",
                               "old": "1f2e…", "new": "9a8b…", "text": "data/flights_raw changed (…)"}],
                  "datums": {"run": 1, "reuse": 364, "drop": 0, "wait": 0, "total": 365}}]}

@@ -28,7 +28,7 @@ from typing import IO
 from trunkline.model import Command, Work
 from trunkline.runners.failures import Fault
 from trunkline.runners.logs import drop_empty, open_log
-from trunkline.runners.outputs import Outputs, collect, own_scratch
+from trunkline.runners.outputs import Outputs, collect, make_own_scratch
 from trunkline.runners.views import Views, check, location
 
 _TAIL = 10  # lines of stderr in a message
@@ -38,11 +38,9 @@ _PATIENCE = 0.1  # seconds between looks whether a command that keeps its stderr
 
 def call(command: Command, work: Work) -> Outputs:
     """Execute one datum. Raises Fault."""
-    scratch = own_scratch(work)
+    scratch, out = make_own_scratch(work)
     views = Views(scratch)
     guards = [entry for given in work.inputs for entry in views.lay(given, copies=True)]
-    out = os.path.join(scratch, "pfs", "out")
-    os.makedirs(out)
     code, said = _run(command, work, scratch)
     error = _exit_fault(code, said) if code else None
     check(guards, error)

@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 
 from trunkline.model import Function, Work, WorkInput
 from trunkline.runners.failures import Fault
-from trunkline.runners.outputs import Outputs, TakenError, collect, own_scratch, write_returned
+from trunkline.runners.outputs import Outputs, TakenError, collect, make_own_scratch, write_returned
 from trunkline.runners.views import Guard, Views, check, guard, location
 
 
@@ -97,9 +97,7 @@ def _call(binding: Binding, work: Work, views: Views, guards: list[Guard]) -> Ou
     arguments.update({name: _fresh(value) for name, value in work.params.items()})
     if not binding.out:
         return _write(binding.call(**arguments), work)
-    own = own_scratch(work)
-    out = os.path.join(own, "pfs", "out")
-    os.makedirs(out)
+    own, out = make_own_scratch(work)
     value = binding.call(**arguments, out=Path(out))
     if value is not None:
         _write_beside(value, work.name, out)
@@ -112,8 +110,8 @@ def _write(value: object, work: Work) -> Outputs:
     try:
         files = write_returned(value, work.name, os.path.join(scratch, "pfs", "out"))
     except TakenError:  # publication will tell which two datums write one path
-        scratch = own_scratch(work)
-        files = write_returned(value, work.name, os.path.join(scratch, "pfs", "out"))
+        scratch, out = make_own_scratch(work)
+        files = write_returned(value, work.name, out)
     return Outputs(tuple(sorted(files)), scratch)
 
 

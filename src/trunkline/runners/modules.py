@@ -67,19 +67,23 @@ class Modules:
             except Exception:
                 continue
 
+    def close(self) -> None:
+        """Leave the import system as it was, and the project's modules to whoever imports them next."""
+        hook = _hook()
+        if hook is not None and hook.owner is self:
+            _leave(hook)
+
     def _enter(self, root: str) -> None:
         """Make `root` the project that this process imports from; the import system says which it is."""
-        hooks = [hook for hook in sys.path_hooks if isinstance(hook, _Hook)]
-        if hooks and hooks[0].owner is self and hooks[0].root == root:
-            return
-        _forget()
+        hook = _hook()
+        if hook is not None:
+            if hook.owner is self and hook.root == root:
+                return
+            _leave(hook)
         self._functions.clear()
-        former = {root, *(hook.root for hook in hooks)}
-        sys.path_hooks[:] = [_Hook(root, self), *(hook for hook in sys.path_hooks if hook not in hooks)]
-        sys.path[:] = [root, *(entry for entry in sys.path if entry not in former)]
-        for path in [path for path in sys.path_importer_cache if any(_inside(path, old) for old in former)]:
-            del sys.path_importer_cache[path]
-        importlib.invalidate_caches()
+        sys.path_hooks.insert(0, _Hook(root, self))
+        sys.path.insert(0, root)
+        _look_anew(root)
 
 
 class _Hook:
@@ -95,6 +99,25 @@ class _Hook:
         if not _inside(path, self.root):
             raise ImportError(f"{path} is no part of the project")
         return self._finder(path)
+
+
+def _hook() -> _Hook | None:
+    return next((hook for hook in sys.path_hooks if isinstance(hook, _Hook)), None)
+
+
+def _leave(hook: _Hook) -> None:
+    sys.path_hooks.remove(hook)
+    if hook.root in sys.path:
+        sys.path.remove(hook.root)
+    _forget()
+    _look_anew(hook.root)
+
+
+def _look_anew(root: str) -> None:
+    """Make the import system ask its hooks again for directories of the project."""
+    for path in [path for path in sys.path_importer_cache if _inside(path, root)]:
+        del sys.path_importer_cache[path]
+    importlib.invalidate_caches()
 
 
 def _inside(path: str, root: str) -> bool:

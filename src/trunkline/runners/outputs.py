@@ -30,6 +30,7 @@ from typing import Any, NamedTuple
 from trunkline.digest import md5_bytes, md5_file
 from trunkline.model import File, Work
 from trunkline.runners.failures import Fault
+from trunkline.runners.views import remove_tree
 
 _HIDDEN = {".dvc", ".git", ".hg", ".dvcignore", ".gitignore"}  # DVC or git would pass these over
 _SUFFIXES = ".parquet, .csv, .json, .jsonl, .txt, .md, .html, .onnx"
@@ -73,6 +74,18 @@ def write_returned(value: object, name: str, out: str) -> list[File]:
 def own_scratch(work: Work) -> str:
     """A scratch directory that is this datum's alone; `work.scratch` may be its stage's."""
     return f"{work.scratch}.{work.datum[:16]}"
+
+
+def make_own_scratch(work: Work) -> tuple[str, str]:
+    """Create the datum's own scratch, without what an earlier attempt left: it, and its output."""
+    scratch = own_scratch(work)
+    out = os.path.join(scratch, "pfs", "out")
+    try:
+        os.makedirs(out)
+    except FileExistsError:
+        remove_tree(scratch)
+        os.makedirs(out)
+    return scratch, out
 
 
 def collect(out: str) -> list[File]:

@@ -15,8 +15,10 @@ Neither the pool's terminal nor its signals reach these processes: ctrl-C is the
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import faulthandler
 import gc
+import io
 import os
 import select
 import signal
@@ -29,6 +31,7 @@ from typing import Any
 
 from trunkline.runners import reaper, wire
 from trunkline.runners.logs import Descriptors
+from trunkline.runners.processes import command_line
 from trunkline.runners.worker import Executor
 
 _SET_PDEATHSIG, _SET_CHILD_SUBREAPER = 1, 36
@@ -130,6 +133,9 @@ def _work(executor: Executor, stream: int, spool: int) -> None:
             if os.getppid() != template:
                 return
         _reseed()
+        for output in (sys.stdout, sys.stderr):
+            if isinstance(output, io.TextIOWrapper):
+                output.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)
         capture = Descriptors(spool)
         faulthandler.enable()
         executor.capture_with(capture)
@@ -174,14 +180,10 @@ def _silence() -> None:
 
 def _restart(setup: Mapping[str, Any]) -> None:
     """Begin anew, without preloading."""
-    from trunkline.runners.processes import command_line
-
     os.set_inheritable(setup["control"], True)
     argv = command_line({**setup, "modules": []})
     os.execv(argv[0], argv)
 
 
 def _prctl(option: int, value: int) -> None:
-    import ctypes
-
     ctypes.CDLL(None).prctl(option, value, 0, 0, 0)

@@ -57,7 +57,11 @@ class Executor:
         return Outcome(work.stage, work.datum, outputs.files, seconds, outputs.scratch, failure)
 
     def close(self) -> None:
-        """Remove what this process kept for its datums."""
+        """Remove what this process kept for its datums, and leave its import system as it was."""
+        self._modules.close()
+        self._drop_views()
+
+    def _drop_views(self) -> None:
         if self._views is not None:
             remove_tree(self._views.directory)
 
@@ -85,7 +89,7 @@ class Executor:
     def _views_for(self, work: Work) -> Views:
         directory = os.path.join(os.path.dirname(work.scratch), f"views-{os.getpid()}")
         if self._views is None or self._views.directory != directory:
-            self.close()
+            self._drop_views()
             self._views = Views(directory)
         return self._views
 

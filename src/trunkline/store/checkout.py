@@ -40,7 +40,7 @@ class Checkout:
         todo = [file for file in files if present.get(file.path) != file.md5]
         self._check_objects([file for file in todo if not self._cache.is_new(file.md5)], path)
         full = self._workspace.full(path)
-        _remove(full, [name for name in present if wanted.get(name) != present[name]])
+        _remove(full, [name for name, md5 in present.items() if md5 is None or wanted.get(name) != md5])
         self._link(full, todo, directory="" not in wanted)
         return self._record(path, wanted)
 

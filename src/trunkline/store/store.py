@@ -57,6 +57,11 @@ class DvcStore:
         """A new run begins: what is in dvc.lock now counts as older than it."""
         self._lock_file.begin()
 
+    def settle(self) -> None:
+        """Return when all that came into the cache is on the disk; `write_lock` does so by itself."""
+        with _border(self.cache_dir):
+            self._cache.settle()
+
     # ------------------------------------------------------------ workspace
 
     def version(self, path: str) -> Version | None:

@@ -1,0 +1,154 @@
+"""What a failure says, and to whom it is legible."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.runners.conftest import Bench
+from trunkline.model import Failure, Function, Outcome
+from trunkline.runners.worker import execute
+
+
+def failed(outcome: Outcome) -> Failure:
+    assert outcome.failure is not None
+    assert outcome.files == ()
+    return outcome.failure
+
+
+def test_an_exception_is_told_with_the_users_frames_only(bench: Bench) -> None:
+    path = bench.root / "stages" / "mine.py"
+    bench.code(
+        """
+        def helper(day):
+            return {}[day]
+
+        def f(*, day):
+            return helper(day)
+        """
+    )
+    work = bench.work("f", params={"day": "Monday"})
+
+    failure = failed(execute(work))
+
+    assert (failure.kind, failure.message) == ("KeyError", "'Monday'")
+    lines = [
+        line for line in failure.traceback.splitlines() if line.strip(" ^~")
+    ]  # markers differ by version
+    assert lines == [
+        "Traceback (most recent call last):",
+        f'  File "{path}", line 6, in f',
+        "    return helper(day)",
+        f'  File "{path}", line 3, in helper',
+        "    return {}[day]",
+        "KeyError: 'Monday'",
+    ]
+    assert bench.log(work) == failure.traceback + "\n"
+
+
+def test_chained_errors_lose_our_frames_too(bench: Bench) -> None:
+    bench.code(
+        """
+        def f():
+            try:
+                int("x")
+            except ValueError as error:
+                raise RuntimeError("no number") from error
+        """
+    )
+
+    failure = failed(bench.do("f"))
+
+    assert failure.kind == "RuntimeError"
+    assert "ValueError: invalid literal" in failure.traceback
+    assert "direct cause" in failure.traceback
+    assert "trunkline" not in failure.traceback.replace(str(bench.root), "")
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "message"),
+    [
+        ("def f(:", "SyntaxError", "invalid syntax (mine.py, line 1)"),
+        ("import nowhere_to_be_found", "ModuleNotFoundError", "No module named 'nowhere_to_be_found'"),
+        (
+            "from stages import nothing",
+            "ImportError",
+            "cannot import name 'nothing' from 'stages' (unknown location)",
+        ),
+        ("raise OSError('no disk')", "OSError", "no disk"),
+        ("def f():\n    raise SystemExit(3)", "SystemExit", "3"),
+        ("def f():\n    raise GeneratorExit", "GeneratorExit", ""),
+        (
+            "class E(Exception):\n    def __str__(self): raise ValueError\ndef f():\n    raise E",
+            "E",
+            "<E without a message>",
+        ),
+    ],
+)
+def test_whatever_goes_wrong_is_a_failure(code: str, kind: str, message: str, bench: Bench) -> None:
+    bench.code(code)
+
+    failure = failed(bench.do("f"))
+
+    assert (failure.kind, failure.message) == (kind, message)
+    assert (
+        failure.traceback.rstrip()
+        .splitlines()[-1]
+        .startswith(kind.replace("E", "stages.mine.E") if kind == "E" else kind)
+    )
+    assert "runners" not in failure.traceback
+    assert "importlib" not in failure.traceback
+
+
+def test_a_missing_module_is_told_by_its_file(bench: Bench) -> None:
+    failure = failed(bench.do(Function("stages.nowhere", "f")))
+
+    assert (failure.kind, failure.message) == (
+        "BadFunction",
+        "there is no module stages.nowhere: expected stages/nowhere.py",
+    )
+
+
+def test_an_interrupt_passes_through_and_leaves_nothing(bench: Bench) -> None:
+    bench.code("def f(raw, *, out):\n    (out / 'a').write_text('x')\n    raise KeyboardInterrupt\n")
+
+    with pytest.raises(KeyboardInterrupt):
+        bench.do("f", [bench.one("raw", "a.txt", "x")])
+    assert bench.left() == []
+
+
+def test_a_failed_datum_leaves_no_files(bench: Bench) -> None:
+    bench.code(
+        """
+        def own(raw, *, out):
+            (out / "a").write_text("x")
+            out.chmod(0)
+            raise ValueError
+
+        def returned(raw):
+            return {"a.txt": "x", "b.json": float("nan")}
+        """
+    )
+    for name in ("own", "returned"):
+        failed(bench.do(name, [bench.one("raw", "a.txt", "x")]))
+        assert bench.left() == []
+
+
+def test_messages_name_files_as_the_dataset_does(bench: Bench) -> None:
+    bench.code(
+        """
+        import pyarrow.dataset as ds
+        def lazy(raw: ds.Dataset):
+            raise ValueError(f"cannot read {raw.files[0]}")
+
+        def path(raw):
+            raise ValueError(f"cannot read {raw}")
+
+        def own(*, out):
+            raise ValueError(f"cannot write {out / 'a'}")
+        """
+    )
+    given = [bench.one("raw", "2013/a.csv", "n\n1\n", dataset="flights")]
+
+    assert failed(bench.do("lazy", given)).message == "cannot read flights/2013/a.csv"
+    assert failed(bench.do("path", given)).message == "cannot read pfs/raw/2013/a.csv"
+    assert failed(bench.do("own")).message == "cannot write pfs/out/a"
