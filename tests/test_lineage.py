@@ -12,7 +12,6 @@ from typing import Any
 from trunkline.digest import md5_bytes, tree_oid
 from trunkline.lineage import (
     Artifact,
-    CommitFact,
     Graph,
     History,
     LockSnapshot,
@@ -24,10 +23,10 @@ from trunkline.lineage import (
     render_text,
     walk,
 )
-from trunkline.model import File, LockEntry, LockItem
+from trunkline.model import Commit, File, LockEntry, LockItem
 
 GOLDEN = Path(__file__).parent / "golden" / "lineage"
-COMMIT = CommitFact("c0ffee11" + "0" * 32, "2025-11-20T08:00:00Z", "Ada", "flights_raw: put 365 files")
+COMMIT = Commit("c0ffee11" + "0" * 32, "2025-11-20T08:00:00Z", "Ada", "flights_raw: put 365 files")
 RUN = "019aacb5-6c1e-7d33-b0c4-8f1f0b2f6a9e"
 
 
@@ -54,7 +53,7 @@ class Memory:
         self.listings[oid] = rows
         return oid
 
-    def source(self, path: str, files: Mapping[str, str], commit: CommitFact | None = COMMIT) -> str:
+    def source(self, path: str, files: Mapping[str, str], commit: Commit | None = COMMIT) -> str:
         oid = self.put(files)
         self.pointers.setdefault(path, []).insert(0, SourceVersion(oid, 100, len(files), commit))
         self.present = sorted({*self.present, path})

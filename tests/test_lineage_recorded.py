@@ -13,10 +13,10 @@ import pytest
 
 from trunkline.digest import md5_file
 from trunkline.errors import MissingData
-from trunkline.ledger.runs import GitState, RunLog, Runs
+from trunkline.ledger.runs import RunLog, Runs
 from trunkline.lineage import Artifact, Graph, graph_json, render_text, walk
 from trunkline.lineage.recorded import Readers, Recorded
-from trunkline.model import Decision, File, StageReport
+from trunkline.model import Decision, File, GitState, StageReport
 from trunkline.store import git, lockfile, pointers
 
 # Stands for `trunkline` under `dvc repro`: what matters here is what DVC writes about it.
@@ -170,7 +170,7 @@ def test_the_run_that_made_it(project: Project, tmp_path: Path) -> None:
     root = tmp_path / "clone"
     shutil.copytree(project.root, root, symlinks=True)
     lock = lockfile.parse((root / "dvc.lock").read_text())
-    state = GitState(*git.state(str(root), ["stages"]))
+    state = git.state(str(root), ["stages"])
     log = RunLog.begin(str(root), command="trunkline run", git=state, environment={"python": "3.11.7"})
     for name in ("split", "train"):
         report = StageReport(f"p.{name}", "done", Decision.RUN, run=1, total=1, entry=lock[f"p-{name}"])

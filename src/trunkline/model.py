@@ -267,6 +267,31 @@ class LockEntry:
     outs: tuple[LockItem, ...]
 
 
+# ---------------------------------------------------------------- git
+
+
+class Commit(NamedTuple):
+    """One commit of a history. `time` is when it was committed, UTC: 2025-11-22T22:28:44Z."""
+
+    commit: str
+    time: str
+    author: str
+    subject: str
+
+
+class GitState(NamedTuple):
+    """What is checked out: no commit before the first one, no branch where HEAD is detached."""
+
+    commit: str | None
+    branch: str | None
+    dirty_files: tuple[str, ...] = ()
+
+    @property
+    def dirty(self) -> bool:
+        """Whether anything is edited that the commit does not hold."""
+        return bool(self.dirty_files)
+
+
 # ---------------------------------------------------------------- plan
 
 

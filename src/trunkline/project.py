@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 from trunkline import spec
 from trunkline.engine.code import Code
 from trunkline.engine.gather import Gather
-from trunkline.engine.history import Manifests
-from trunkline.engine.planner import ManifestFacts, Planner
+from trunkline.engine.manifests import ManifestFacts, Manifests
+from trunkline.engine.planner import Planner
 from trunkline.errors import ProjectError, StaleError, UsageError
-from trunkline.model import File, LockItem, ManifestRow, Pipeline, Stage
+from trunkline.model import File, ManifestRow, Pipeline, Stage
 from trunkline.plan import graph
 from trunkline.store.store import DvcStore
 from trunkline.writer import writer_tag
@@ -90,7 +90,7 @@ class Project:
 
     @cached_property
     def _manifests(self) -> Manifests:
-        return Manifests(self.store, self.ledger, self.store.memo, _ManifestReader())
+        return Manifests(self.store, self.store.memo, _ManifestReader())
 
     @cached_property
     def planner(self) -> Planner:
@@ -139,7 +139,7 @@ class Project:
         return Recorded(self.root, readers, self.runs, paths)
 
     def _count_datums(self, manifest: str) -> int | None:
-        facts = self._manifests.facts(LockItem("", manifest, 0))
+        facts = self._manifests.facts(manifest)
         return None if facts is None else facts.total
 
     # ------------------------------------------------------------ declarations

@@ -116,7 +116,7 @@ def _from_frame(frame: pd.DataFrame) -> pa.Table:
     _check_names(list(frame.columns))
     try:
         return pa.Table.from_pandas(frame, preserve_index=False)
-    except (pa.ArrowException, ValueError, TypeError) as error:
+    except (pa.ArrowException, ValueError, TypeError, OverflowError) as error:
         detail = "; ".join(str(part) for part in error.args)
         raise TrunklineError(
             f"the frame has no form in Parquet: {detail}", hint="give each column one type with .astype()"

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from trunkline.errors import CorruptData, ProjectError, StoreError, UsageError
-from trunkline.ledger.runs import GitState, RunLog, RunRecord, Runs
+from trunkline.ledger.runs import RunLog, RunRecord, Runs
 from trunkline.model import (
     Datum,
     DatumPlan,
@@ -22,6 +22,7 @@ from trunkline.model import (
     FailedDatum,
     Failure,
     Function,
+    GitState,
     Item,
     LockEntry,
     LockItem,
@@ -251,8 +252,8 @@ def test_a_directory_that_cannot_be_written(tmp_path: Path) -> None:
 
 _STAGE_PROCESS = """
 import sys, time
-from trunkline.ledger.runs import GitState, RunLog, Runs
-from trunkline.model import Decision, StageReport
+from trunkline.ledger.runs import RunLog, Runs
+from trunkline.model import Decision, GitState, StageReport
 
 root, kind, name = sys.argv[1:4]
 if kind == "session":

@@ -124,6 +124,7 @@ def test_types_that_do_not_fit_are_an_error(reader: str, bench: Bench) -> None:
         ("a.csv", "n\nä\n".encode("latin-1"), "CSV with a header line, in UTF-8"),
         ("a.csv", b"", "CSV with a header line, in UTF-8"),
         ("a.csv", b"n,s\n1,2\n1,2,3\n", "CSV with a header line, in UTF-8"),
+        ("a.csv", b"n,s\n1,2,3\n4,5,6\n", "CSV with a header line, in UTF-8"),
         ("a.jsonl", b"[1, 2", "JSON, one object a line"),
         ("a.json", b"{", "JSON, a list of objects"),
         ("a.json", b'{"n": 1}', "JSON, a list of objects"),

@@ -114,6 +114,41 @@ def command_line(pid: str) -> bytes:
     return Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
+def test_a_module_that_ends_its_process_fails_the_datums_that_need_it(bench: Bench) -> None:
+    bench.code(CODE)
+    bench.code("import os\nos._exit(7)\n", "stages.bad")
+    pool = ProcessPool(1)
+    works = [bench.work(Function("stages.bad", "f")), bench.work("number", params={"n": 2})]
+
+    outcomes = everything(pool, works)
+    pool.close()
+
+    failure = outcomes[works[0].datum].failure
+    assert failure is not None
+    assert failure.message == "its process ended with exit code 7, in the middle of the datum"
+    assert outcomes[works[1].datum].failure is None
+
+
+def test_a_module_is_imported_with_its_stages_env_and_in_the_root(bench: Bench) -> None:
+    bench.code(
+        """
+        import os
+        SEEN = f"{os.environ.get('MODE')} {os.getcwd()}"
+        def f():
+            return {"seen.txt": SEEN}
+        """
+    )
+    pool = ProcessPool(1)
+    (with_env,) = everything(pool, [bench.work("f", env={"MODE": "fast"})]).values()
+    pool.close()
+    pool = ProcessPool(1)
+    (without,) = everything(pool, [bench.work("f")]).values()
+    pool.close()
+
+    assert bench.out(with_env, "seen.txt").decode() == f"fast {bench.root}"
+    assert bench.out(without, "seen.txt").decode() == f"None {bench.root}"
+
+
 def test_an_input_that_a_dying_datum_wrote_to_is_named_as_damaged(bench: Bench) -> None:
     bench.code(
         """

@@ -2,13 +2,15 @@
 
 DVC has deleted the stage's outputs before it calls, and locks and hashes what is there afterwards.
 So history comes from dvc.lock and the results index, nothing is written to dvc.lock here, and
-whatever goes wrong puts the last locked version back.
+whatever goes wrong puts the last locked version back. DVC does not tell its stages that it was asked
+for `--force`; its lock on the stage's outputs says by which command it was started, so that does.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import re
 import shutil
 import time
 
@@ -18,9 +20,11 @@ from trunkline.cli.record import Recorder, describe
 from trunkline.engine.execute import RunPaths
 from trunkline.errors import StageFailed, StaleError, StoreError, UsageError
 from trunkline.ledger.ids import uuid7
-from trunkline.ledger.runs import FOLDER
 from trunkline.model import Datum, FailedDatum, Stage
 from trunkline.project import Project
+
+TRIES = ".trunkline/tries"  # what single datums wrote when they were run by hand
+_FORCE = re.compile(r"--force|-[fikpPRs]*f[ikpPRs]*")
 
 
 def arguments_exec(parser: argparse.ArgumentParser) -> None:
@@ -54,7 +58,7 @@ def command_exec(args: argparse.Namespace) -> Answer:
     state = "failed"
     try:
         with project.engine(RunPaths(log.id, log.directory), recorder, publish=False) as engine:
-            engine.run([stage])
+            engine.run([stage], force=_forced(command))
         state = "done"
     except BaseException:
         _put_back(project, stage.ref)
@@ -69,6 +73,12 @@ def command_exec(args: argparse.Namespace) -> Answer:
     if owner is None and args.json is False:
         printer.line("dvc.lock is as it was: `dvc commit` records this, `trunkline run` does both")
     return Answer({"id": log.id, "stage": stage.ref}, lambda: "")
+
+
+def _forced(command: str) -> bool:
+    """Whether DVC was asked to run its stages whether or not anything changed."""
+    words = command.split()
+    return not {"repro", "exp", "experiments"}.isdisjoint(words) and any(map(_FORCE.fullmatch, words))
 
 
 def _check_fresh(project: Project, stage: Stage) -> None:
@@ -101,18 +111,19 @@ def _one(project: Project, stage: Stage, wanted: str) -> Answer:
 
     datum = _datum(project, stage, wanted)
     run_id = uuid7()
-    log = os.path.join(project.root, FOLDER, run_id, "logs", stage.ref, f"{datum.id[:16]}.log")
-    os.makedirs(os.path.dirname(log), exist_ok=True)
-    with project.engine(RunPaths(run_id, ""), Recorder(project, "", Printer([]), run_id=run_id)) as engine:
-        work = engine.work(stage, datum, log)
+    folder = os.path.join(project.root, TRIES, run_id)
+    paths = RunPaths(run_id, folder)
+    log = paths.log(stage, datum.id)
+    os.makedirs(os.path.dirname(log))
+    with project.engine(paths, Recorder(project, "", Printer([]), run_id=run_id)) as engine:
+        work = engine.work(stage, datum)
     outcome = execute(work)
     try:
-        with open(log, encoding="utf-8", errors="replace") as stream:
-            printed = stream.read()
+        printed = _read(log)
         if outcome.failure is not None:
             text = failure_text(stage.ref, FailedDatum(datum, outcome.failure, log)).strip()
             raise StageFailed(f"{printed}{text}", where=stage.ref)
-        kept = os.path.join(project.root, FOLDER, run_id, "out")
+        kept = os.path.join(folder, "out")
         if outcome.files:
             shutil.copytree(os.path.join(outcome.scratch, "pfs", "out"), kept)
     finally:
@@ -124,6 +135,13 @@ def _one(project: Project, stage: Stage, wanted: str) -> Answer:
     ]
     lines.append(f"datum {datum.name} done in {seconds(outcome.seconds)}; nothing was published")
     return Answer({"datum": datum.id, "name": datum.name, "files": files}, lambda: "\n".join(lines))
+
+
+def _read(path: str) -> str:
+    if not os.path.exists(path):
+        return ""  # a datum that prints nothing has no log
+    with open(path, encoding="utf-8", errors="replace") as stream:
+        return stream.read()
 
 
 def _datum(project: Project, stage: Stage, wanted: str) -> Datum:

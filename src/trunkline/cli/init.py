@@ -1,14 +1,18 @@
 """`trunkline init`: one working two-stage pipeline, in an empty directory or an existing repository.
 
-Never overwrites: what is already there stays, and is named.
+Never overwrites: what is already there stays, and is named. Where there are pipelines already (a clone,
+or a second `init`) no example is written, only what is missing around them: the pre-commit hook above
+all, since git does not clone hooks.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 
@@ -16,7 +20,11 @@ from trunkline.cli.output import Answer
 from trunkline.errors import ProjectError
 from trunkline.project import Project
 
-IGNORED = ("/.trunkline/", "__pycache__/")
+SOURCE = "data/example_raw"
+# What goes into git, so git must not be told to ignore it.
+COMMITTED = ("dvc.yaml", "dvc.lock", f"{SOURCE}.dvc", "pipelines/example.yaml", "stages/example/tidy.py")
+IGNORED = ("/.trunkline/", "/dvc_plots/", "__pycache__/")
+HOOK_MARK = "trunkline_check()"
 
 
 def arguments_init(parser: argparse.ArgumentParser) -> None:
@@ -25,25 +33,23 @@ def arguments_init(parser: argparse.ArgumentParser) -> None:
 
 
 def command_init(args: argparse.Namespace) -> Answer:
-    """Set up git and DVC where missing, write the example, compile it."""
+    """Set up git and DVC where missing, write the example where there is no pipeline, compile."""
     root = os.path.realpath(args.directory)
     os.makedirs(root, exist_ok=True)
-    done = _prepare(root)
-    kept: list[str] = []
-    templates = files("trunkline") / "templates"
-    for path in _template_paths(templates):
-        _write(root, path, _at(templates, path).read_text(encoding="utf-8"), done, kept)
+    done, kept = _prepare(root), _pipelines(root)
+    example = not kept
+    if example:
+        _example(root, done, kept)
     _ignore(root)
-    project = Project.find(root)
-    if not any(path.startswith("data/") for path in kept):
-        project.store.save_source("data/example_raw")
-    done += project.compile()
-    script = (templates / "pre-commit").read_text(encoding="utf-8").replace("@PYTHON@", sys.executable)
-    hook = _install_hook(root, script)
+    done += Project.find(root).compile()
+    hook = _install_hook(root, done)
     return Answer(
         {"root": root, "written": done, "kept": kept, "hook": hook},
-        lambda: _text(args.directory, done, kept, hook),
+        lambda: _text(args.directory, done, kept, hook, example),
     )
+
+
+# ---------------------------------------------------------------- git and DVC
 
 
 def _prepare(root: str) -> list[str]:
@@ -53,6 +59,7 @@ def _prepare(root: str) -> list[str]:
         _git(root, "init", "--quiet")
         top = root
         done.append(".git/")
+    _check_not_ignored(root)
     if not os.path.isdir(os.path.join(root, ".dvc")):
         command = [sys.executable, "-m", "dvc", "init", "--quiet"]
         if os.path.realpath(top) != root:
@@ -62,6 +69,19 @@ def _prepare(root: str) -> list[str]:
             raise ProjectError(f"`dvc init` failed: {result.stderr.strip()}", where=root)
         done.append(".dvc/")
     return done
+
+
+def _check_not_ignored(root: str) -> None:
+    """A rule such as `data/` would keep the pointers out of git, and nothing would ever say so."""
+    found = _git(root, "check-ignore", "--verbose", "--", *COMMITTED, check=False)
+    if found:
+        rule, _, path = found.splitlines()[0].partition("\t")
+        where, _, pattern = rule.partition(":")[2].partition(":")
+        raise ProjectError(
+            f"the rule `{pattern}` would keep {path} out of git, where it has to be",
+            where=f"{rule.partition(':')[0]}:{where}",
+            hint="take the rule out, or name what it is meant for; datasets are ignored one by one as they are made",
+        )
 
 
 def _git(root: str, *arguments: str, check: bool = True) -> str:
@@ -76,29 +96,50 @@ def _git(root: str, *arguments: str, check: bool = True) -> str:
     return result.stdout.strip() if not result.returncode else ""
 
 
-def _template_paths(templates: Traversable) -> list[str]:
-    paths = []
-    for folder in ("pipelines", "stages", "data/example_raw"):
-        paths += [f"{folder}/{entry.name}" for entry in _at(templates, folder).iterdir() if entry.is_file()]
-    return sorted(paths)
+# ---------------------------------------------------------------- the example
 
 
-def _at(templates: Traversable, path: str) -> Traversable:
-    for part in path.split("/"):
-        templates = templates / part
-    return templates
+def _pipelines(root: str) -> list[str]:
+    folder = os.path.join(root, "pipelines")
+    names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+    return [f"pipelines/{name}" for name in names if name.endswith((".yaml", ".yml"))]
 
 
-def _write(root: str, path: str, text: str, done: list[str], kept: list[str]) -> None:
-    full = os.path.join(root, path)
-    os.makedirs(os.path.dirname(full), exist_ok=True)
-    try:
-        with open(full, "x", encoding="utf-8", newline="\n") as stream:
-            stream.write(text)
-    except FileExistsError:
-        kept.append(path)
+def _example(root: str, done: list[str], kept: list[str]) -> None:
+    """The pipeline file comes last: an interrupted `init` may be typed again."""
+    templates = files("trunkline") / "templates"
+    data, stages, pipeline = (list(_below(templates, top)) for top in ("data", "stages", "pipelines"))
+    if os.path.exists(os.path.join(root, f"{SOURCE}.dvc")):
+        kept.append(SOURCE)
     else:
-        done.append(path)
+        _write_all(root, data, done, kept)
+        Project.find(root).store.save_source(SOURCE)
+    _write_all(root, [*stages, *pipeline], done, kept)
+
+
+def _below(templates: Traversable, path: str) -> Iterator[tuple[str, str]]:
+    """Path and text of every file of the example below `path`."""
+    place = templates
+    for part in path.split("/"):
+        place = place / part
+    for entry in sorted(place.iterdir(), key=lambda entry: entry.name):
+        if entry.is_dir() and entry.name != "__pycache__":
+            yield from _below(templates, f"{path}/{entry.name}")
+        elif entry.is_file():
+            yield f"{path}/{entry.name}", entry.read_text(encoding="utf-8")
+
+
+def _write_all(root: str, contents: list[tuple[str, str]], done: list[str], kept: list[str]) -> None:
+    for path, text in contents:
+        full = os.path.join(root, path)
+        os.makedirs(os.path.dirname(full), exist_ok=True)
+        try:
+            with open(full, "x", encoding="utf-8", newline="\n") as stream:
+                stream.write(text)
+        except FileExistsError:
+            kept.append(path)
+        else:
+            done.append(path)
 
 
 def _ignore(root: str) -> None:
@@ -113,24 +154,47 @@ def _ignore(root: str) -> None:
             stream.write(("\n" if text and not text.endswith("\n") else "") + "\n".join(missing) + "\n")
 
 
-def _install_hook(root: str, text: str) -> str:
-    """The hook's path where it was installed, "" where the repository has one of its own."""
-    path = os.path.join(root, _git(root, "rev-parse", "--git-path", "hooks"), "pre-commit")
-    os.makedirs(os.path.dirname(path), exist_ok=True)
+# ---------------------------------------------------------------- the hook
+
+
+def _install_hook(root: str, done: list[str]) -> str:
+    """The hook's path where it checks this project, "" where the repository has one of its own."""
+    folder = os.path.realpath(os.path.join(root, _git(root, "rev-parse", "--git-path", "hooks")))
+    path = os.path.join(folder, "pre-commit")
+    top = os.path.realpath(_git(root, "rev-parse", "--show-toplevel"))
+    call = f"trunkline_check {shlex.quote(os.path.relpath(root, top))} || exit 1"
     if os.path.exists(path):
         with open(path, encoding="utf-8", errors="replace") as stream:
-            return path if "trunkline compile --check" in stream.read() else ""
-    with open(path, "x", encoding="utf-8") as stream:
-        stream.write(text)
+            text = stream.read()
+        if HOOK_MARK not in text:
+            return path if "trunkline compile --check" in text else ""
+        if call in text.splitlines():
+            return path
+    else:
+        # Hooks may be configured to live elsewhere, for all of somebody's repositories.
+        common = os.path.realpath(os.path.join(root, _git(root, "rev-parse", "--git-common-dir")))
+        if not folder.startswith((common + os.sep, top + os.sep)):
+            return ""
+        text = (files("trunkline") / "templates" / "pre-commit").read_text(encoding="utf-8")
+        text = text.replace("@PYTHON@", shlex.quote(sys.executable))
+    os.makedirs(folder, exist_ok=True)
+    with open(path, "w", encoding="utf-8") as stream:
+        stream.write(text + ("" if text.endswith("\n") else "\n") + call + "\n")
     os.chmod(path, 0o755)
+    done.append(os.path.relpath(path, root))
     return path
 
 
-def _text(directory: str, done: list[str], kept: list[str], hook: str) -> str:
+# ---------------------------------------------------------------- the answer
+
+
+def _text(directory: str, done: list[str], kept: list[str], hook: str, example: bool) -> str:
     lines = [f"wrote {path}" for path in done]
     lines += [f"kept  {path} (it was there)" for path in kept]
     if not hook:
-        lines.append("kept  your pre-commit hook: add the line `trunkline compile --check` to it")
+        lines.append("kept  your git hooks: let pre-commit call `trunkline compile --check`")
+    if not example:
+        return "\n".join(lines)
     lines += ["", "next:"]
     if directory != ".":
         lines.append(f"  cd {directory}")

@@ -10,8 +10,8 @@ import os
 from collections.abc import Mapping
 
 from trunkline.cli.progress import Printer, failure_text, summary
-from trunkline.ledger.runs import FOLDER, GitState, RunLog
-from trunkline.model import Datum, Outcome, Stage, StagePlan, StageReport
+from trunkline.ledger.runs import FOLDER, RunLog
+from trunkline.model import Datum, GitState, Outcome, Stage, StagePlan, StageReport
 from trunkline.project import Project
 
 
@@ -65,7 +65,7 @@ def describe(project: Project) -> tuple[GitState, Mapping[str, object]]:
     from trunkline.store import git
 
     paths = ["pipelines", "stages", "dvc.yaml", *_code(project)]
-    return GitState(*git.state(project.root, paths)), capture()
+    return git.state(project.root, paths), capture()
 
 
 def _code(project: Project) -> list[str]:

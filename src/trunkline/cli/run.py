@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import signal
 import time
+from collections.abc import Iterator, Sequence
 from types import FrameType
 from typing import Any
 
@@ -14,7 +15,7 @@ from trunkline.cli.record import Recorder
 from trunkline.engine.execute import RunPaths
 from trunkline.errors import TrunklineError
 from trunkline.ledger.ids import uuid7
-from trunkline.model import StageReport
+from trunkline.model import DatasetKind, Stage, StageReport
 from trunkline.plan import explain
 from trunkline.project import Project
 
@@ -55,6 +56,8 @@ def command_run(args: argparse.Namespace) -> Answer:
     _end_on_sigterm()
     state = "failed"
     try:
+        for path in _version_sources(project, stages):
+            printer.line(f"  wrote {path}")
         with project.engine(RunPaths(run_id, recorder.directory), recorder) as engine:
             engine.run(stages, force=args.force, order=project.dvc_order())
         state = "done"
@@ -70,6 +73,22 @@ def command_run(args: argparse.Namespace) -> Answer:
         said = {"done": "done", "failed": "FAILED", "interrupted": "interrupted"}[state]
         printer.line(f"run {run_id} {said} in {seconds(time.monotonic() - began)}")
     return Answer(_data(run_id, recorder.reports), lambda: "")
+
+
+def _version_sources(project: Project, stages: Sequence[Stage]) -> Iterator[str]:
+    """Let the pointers of these stages' sources name what is there, as `dvc repro` does; those that changed.
+
+    A pointer may be wrong where every stage is up to date: git took it to another commit, or what
+    changed is a part of the dataset that no stage reads.
+    """
+    leaves = [leaf.dataset for stage in stages for leaf in stage.leaves]
+    for path in sorted({dataset.path for dataset in leaves if dataset.kind is DatasetKind.SOURCE}):
+        pointer = f"{path}.dvc"
+        present, named = project.gather.version(path), project.store.pointer(pointer)
+        if None not in (present, named) and present != named:
+            with project.store.holding("trunkline run", [path], []):
+                project.gather.settle(path, project.store.save_source(path))
+            yield pointer
 
 
 def _data(run_id: str, reports: list[StageReport]) -> dict[str, Any]:

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import json
 import os
+import posixpath
 from collections.abc import Callable
 from typing import NamedTuple
 
-from trunkline.digest import digest
+from trunkline.digest import digest, md5_bytes
 from trunkline.errors import ProjectError
 from trunkline.model import Command, Function, Stage, Version
 from trunkline.ports import Facts
@@ -48,7 +49,7 @@ class Code:
         if isinstance(stage.run, Function):
             paths.update(facts.path for facts in self._closure(stage.run.module))
         else:
-            paths.update(argument for argument in stage.run.argv if self._is_project_file(argument))
+            paths.update(path for argument in stage.run.argv if (path := self._project_file(argument)))
         return tuple(sorted(paths))
 
     def digest(self, stage: Stage) -> str:
@@ -58,11 +59,9 @@ class Code:
 
     def located(self, command: Command) -> Command:
         """The command with every argument that names a project file made absolute."""
-        argv = tuple(
-            os.path.join(self._root, argument) if self._is_project_file(argument) else argument
-            for argument in command.argv
-        )
-        return Command(argv, command.stdin)
+        found = [(argument, self._project_file(argument)) for argument in command.argv]
+        argv = (os.path.join(self._root, path) if path else argument for argument, path in found)
+        return Command(tuple(argv), command.stdin)
 
     def module(self, name: str) -> ModuleFacts | None:
         """The project's module of that name, or None where the project has none."""
@@ -80,9 +79,11 @@ class Code:
                 )
         return stage.code
 
-    def _is_project_file(self, argument: str) -> bool:
-        inside = not os.path.isabs(argument) and ".." not in argument.split("/")
-        return inside and os.path.isfile(os.path.join(self._root, argument))
+    def _project_file(self, argument: str) -> str:
+        """The file of the project that an argument of a command names, "" where it names none."""
+        path = posixpath.normpath(argument)
+        inside = not os.path.isabs(path) and path.partition("/")[0] != ".."
+        return path if inside and os.path.isfile(os.path.join(self._root, path)) else ""
 
     def _closure(self, module: str) -> list[ModuleFacts]:
         seen: set[str] = set()
@@ -124,7 +125,8 @@ class Code:
         facts = ModuleFacts(
             path, code.canonical(source), code.imports(source, module, is_package), code.functions(source)
         )
-        self._facts.put("module", key, json.dumps(facts[1:]))
+        if md5_bytes(source) == md5:  # else it was edited since it was hashed
+            self._facts.put("module", key, json.dumps(facts[1:]))
         return facts
 
     def _meaning(self, path: str) -> str:

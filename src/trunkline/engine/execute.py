@@ -15,16 +15,15 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
+from trunkline import listing
 from trunkline.engine.code import Code
-from trunkline.engine.gather import files_below
 from trunkline.engine.planner import Planner
 from trunkline.errors import StageFailed, TrunklineError
 from trunkline.model import (
-    Command,
     DatasetKind,
     Datum,
     Decision,
@@ -47,7 +46,8 @@ from trunkline.model import (
 from trunkline.plan import decide
 from trunkline.ports import Ledger, Listener, Pool, Store
 
-_RECORD_EVERY = 256
+_RECORD_EVERY = 256  # results; and what took longer than a blink is recorded at once
+_BLINK = 0.5  # seconds
 
 
 @dataclass
@@ -62,7 +62,9 @@ class _Under:
     keys: dict[str, str]
     results: dict[str, Result]
     waiting: set[str]
+    scratch: str = ""
     fresh: list[Result] = field(default_factory=list)
+    recorded: float = field(default_factory=time.monotonic)
     failures: list[FailedDatum] = field(default_factory=list)
 
 
@@ -204,44 +206,39 @@ class Engine:
                 self._store.save_source(leaf.dataset.path)
 
     def _submit(self, under: _Under) -> None:
+        """Queue what must run. All datums of a stage share a scratch directory: one a datum is slow."""
         stage = under.plan.stage
-        snapshots = self._planner.snapshots(stage)
-        self._store.ensure_inputs(
-            [(leaf.dataset.path, snapshots[leaf.dataset.name].files) for leaf in stage.leaves]
-        )
-        run = stage.run if isinstance(stage.run, Function) else self._code.located(stage.run)
+        under.scratch = self._store.scratch()
         expected = self._ledger.seconds(stage.ref)
-        for item in under.plan.datums:
-            if item.decision is Decision.RUN:
-                log = self._run.log(stage, item.datum.id)
-                self._pool.submit(self._work(stage, run, item.datum, snapshots, log), expected)
+        datums = [item.datum for item in under.plan.datums if item.decision is Decision.RUN]
+        for work in self._works(stage, datums, under.scratch):
+            self._pool.submit(work, expected)
 
-    def work(self, stage: Stage, datum: Datum, log: str) -> Work:
+    def work(self, stage: Stage, datum: Datum) -> Work:
         """One datum as a value to execute, its inputs seen to be there. Raises MissingData."""
+        return next(self._works(stage, [datum], self._store.scratch()))
+
+    def _works(self, stage: Stage, datums: Sequence[Datum], scratch: str) -> Iterator[Work]:
         snapshots = self._planner.snapshots(stage)
         self._store.ensure_inputs(
             [(leaf.dataset.path, snapshots[leaf.dataset.name].files) for leaf in stage.leaves]
         )
         run = stage.run if isinstance(stage.run, Function) else self._code.located(stage.run)
-        return self._work(stage, run, datum, snapshots, log)
-
-    def _work(
-        self, stage: Stage, run: Function | Command, datum: Datum, snapshots: dict[str, Snapshot], log: str
-    ) -> Work:
-        return Work(
-            stage=stage.ref,
-            datum=datum.id,
-            name=datum.name,
-            join_on=datum.join_on,
-            run=run,
-            inputs=tuple(self._work_input(item, snapshots[item.dataset]) for item in datum.items),
-            params=stage.params,
-            env=stage.env,
-            root=self._root,
-            scratch=self._store.scratch(),
-            log=log,
-            run_id=self._run.id,
-        )
+        for datum in datums:
+            yield Work(
+                stage=stage.ref,
+                datum=datum.id,
+                name=datum.name,
+                join_on=datum.join_on,
+                run=run,
+                inputs=tuple(self._work_input(item, snapshots[item.dataset]) for item in datum.items),
+                params=stage.params,
+                env=stage.env,
+                root=self._root,
+                scratch=scratch,
+                log=self._run.log(stage, datum.id),
+                run_id=self._run.id,
+            )
 
     def _work_input(self, item: Item, snapshot: Snapshot) -> WorkInput:
         files: tuple[WorkFile, ...]
@@ -250,7 +247,7 @@ class Engine:
         else:
             files = tuple(
                 WorkFile(file.path, self._store.object_path(file.md5), file.size)
-                for file in files_below(snapshot.files, item.path)
+                for file in listing.below(snapshot.files, item.path)
             )
         return WorkInput(item.input, item.dataset, item.path, item.oid, item.nfiles is not None, files)
 
@@ -266,13 +263,14 @@ class Engine:
             result = Result(under.keys[datum.id], outcome.files, self._run.id, outcome.seconds)
             under.results[datum.id] = result
             under.fresh.append(result)
-            if len(under.fresh) >= _RECORD_EVERY:
+            if len(under.fresh) >= _RECORD_EVERY or time.monotonic() - under.recorded > _BLINK:
                 self._record(under)
         else:
             self._store.quarantine(outcome.failure.damaged)
             log = self._run.log(stage, datum.id)
             under.failures.append(FailedDatum(datum, outcome.failure, log))
-        shutil.rmtree(outcome.scratch, ignore_errors=True)
+        if outcome.scratch != under.scratch:  # it has one of its own
+            shutil.rmtree(outcome.scratch, ignore_errors=True)
         under.waiting.discard(datum.id)
         self._listener.outcome(stage, datum, outcome)
         if not under.waiting:
@@ -281,6 +279,7 @@ class Engine:
     def _record(self, under: _Under) -> None:
         self._ledger.record(under.plan.stage.ref, under.fresh)
         under.fresh = []
+        under.recorded = time.monotonic()
 
     def _close(self, under: _Under) -> None:
         """All datums are done: publish, or say why not."""
@@ -294,6 +293,7 @@ class Engine:
             state = "failed" if under.failures else "done"
             self._settle(self._report(under, state, entry=entry))
         finally:
+            shutil.rmtree(under.scratch, ignore_errors=True)
             under.locks.close()
             del self._under[stage.ref]
 

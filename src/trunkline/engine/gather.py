@@ -8,9 +8,8 @@ so that a dataset is walked once, however many stages read parts of it.
 from __future__ import annotations
 
 import json
-from bisect import bisect_left
 
-from trunkline.digest import tree_oid
+from trunkline import listing
 from trunkline.model import Dataset, File, Snapshot, Version
 from trunkline.ports import Facts, Store
 
@@ -40,8 +39,11 @@ class Gather:
         if known is not None:
             return Version(*json.loads(known)) if known != "null" else None
         snapshot = self.snapshot(dataset)
-        part = part_version(snapshot.files, prefix) if snapshot else None
-        self._facts.put("part", key, json.dumps(part))
+        if snapshot is None:
+            return None
+        part = listing.part(snapshot.files, prefix)
+        if snapshot.version.oid == whole.oid:  # else somebody changed it between the two looks
+            self._facts.put("part", key, json.dumps(part))
         return part
 
     def snapshot(self, dataset: Dataset) -> Snapshot | None:
@@ -57,30 +59,3 @@ class Gather:
         self._snapshots.pop(path, None)
         if version is not None and files is not None:
             self._snapshots[path] = Snapshot(version, files)
-
-    def forget(self, path: str) -> None:
-        """Look at `path` again when it is next asked for."""
-        self._versions.pop(path, None)
-        self._snapshots.pop(path, None)
-
-
-def files_below(files: tuple[File, ...], directory: str) -> tuple[File, ...]:
-    """The files of a sorted listing below `directory`, with paths still relative to the listing."""
-    if not directory:
-        return files
-    start = bisect_left(files, directory + "/", key=lambda file: file.path)
-    end = bisect_left(files, directory + "0", key=lambda file: file.path)  # "0" follows "/"
-    return files[start:end]
-
-
-def part_version(files: tuple[File, ...], prefix: str) -> Version | None:
-    """The version of the file or directory at `prefix` of a sorted listing."""
-    at = bisect_left(files, prefix, key=lambda file: file.path)
-    if at < len(files) and files[at].path == prefix:
-        return Version(files[at].md5, files[at].size, None)
-    inside = files_below(files, prefix)
-    if not inside:
-        return None
-    strip = len(prefix) + 1
-    oid = tree_oid((file.path[strip:], file.md5) for file in inside)
-    return Version(oid, sum(file.size for file in inside), len(inside))

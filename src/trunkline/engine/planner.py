@@ -11,16 +11,17 @@ below it; a stage that must run leaves `wait` below it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
 
+from trunkline import listing
 from trunkline.engine.code import Code
 from trunkline.engine.gather import Gather
+from trunkline.engine.manifests import ManifestFacts, Manifests
 from trunkline.errors import MissingData
 from trunkline.model import (
     DatasetKind,
     Datum,
+    DatumPlan,
     Decision,
-    File,
     Leaf,
     LockEntry,
     LockItem,
@@ -31,44 +32,22 @@ from trunkline.model import (
     Snapshot,
     Stage,
     StagePlan,
-    Version,
 )
 from trunkline.plan import decide, graph
 from trunkline.plan.globs import Pattern
 from trunkline.ports import Ledger, Store
 
 
-class ManifestFacts(NamedTuple):
-    """What a manifest says of its stage as a whole."""
-
-    transform: str
-    writer: str
-    total: int
-
-
-class History(Protocol):
-    """What earlier runs left of a stage: manifests by content."""
-
-    def facts(self, manifest: LockItem) -> ManifestFacts | None:
-        """The manifest's facts; None where it is neither known nor in the cache."""
-
-    def rows(self, manifest: LockItem) -> tuple[ManifestRow, ...] | None:
-        """The manifest's rows; None where it is not in the cache."""
-
-    def learn(self, manifest: LockItem) -> None:
-        """Make the results that the manifest records known to the ledger."""
-
-
 class Planner:
     """Plans one stage after another; `gather` holds what has been looked at."""
 
     def __init__(
-        self, store: Store, ledger: Ledger, history: History, code: Code, gather: Gather, writer: str
+        self, store: Store, ledger: Ledger, manifests: Manifests, code: Code, gather: Gather, writer: str
     ) -> None:
         self.gather = gather
         self._store = store
         self._ledger = ledger
-        self._history = history
+        self._manifests = manifests
         self._code = code
         self._writer = writer
 
@@ -121,15 +100,31 @@ class Planner:
         """How outputs came to be accepted that present code did not make; "" where it made them."""
         locked = self._store.lock_entry(stage.dvc_name)
         facts = self._manifest_facts(stage, locked)
-        if facts is None or facts.transform == self.transform(stage):
+        if facts is None:
             return ""
-        return "accepted by dvc commit: other code or parameters made these outputs"
+        if facts.transform != self.transform(stage):
+            return "accepted by dvc commit: other code or parameters made these outputs"
+        if not self._as_made(stage, locked):
+            return "accepted by dvc commit: these outputs were edited after they had been made"
+        return ""
 
     def transform(self, stage: Stage) -> str:
         """The digest of what the stage does to a datum."""
         from trunkline.plan.keys import transform_digest
 
         return transform_digest(stage, self._code.digest(stage), self._writer)
+
+    def examine(self, stage: Stage, plan: StagePlan) -> tuple[DatumPlan, ...]:
+        """The datums of a stage with this plan, also where it is up to date and the plan has none."""
+        if not plan.up_to_date:
+            return plan.datums
+        datums, keys = self._keyed(stage)
+        self._recall(stage, self._store.lock_entry(stage.dvc_name))
+        known = self._ledger.results(keys)
+        return tuple(
+            DatumPlan(datum, key, Decision.REUSE, (), known.get(key))
+            for datum, key in zip(datums, keys, strict=True)
+        )
 
     def datums(self, stage: Stage) -> tuple[Datum, ...]:
         """The stage's datums, from its inputs as they are."""
@@ -150,23 +145,21 @@ class Planner:
     def _datums(
         self, stage: Stage, reasons: tuple[Reason, ...], locked: LockEntry | None, force: bool
     ) -> StagePlan:
+        datums, keys = self._keyed(stage)
+        previous = self._recall(stage, locked)
+        known = {} if force else self._ledger.results(keys)
+        evicted = self._store.evicted(file for result in known.values() for file in result.files)
+        plans = decide.decide_datums(datums, keys, known, evicted, {row.datum.id: row for row in previous})
+        version = None
+        if not any(plan.decision is Decision.RUN for plan in plans):
+            version = listing.version(decide.outputs(plans, stage.ref))
+        return decide.conclude(stage, reasons, plans, version, locked)
+
+    def _keyed(self, stage: Stage) -> tuple[tuple[Datum, ...], list[str]]:
         from trunkline.plan.keys import datum_keys
 
         datums = self.datums(stage)
-        keys = datum_keys(datums, self.transform(stage))
-        manifest = _item(locked, stage.manifest_path)
-        if manifest is not None:
-            self._history.learn(manifest)
-        known = {} if force else self._ledger.results(keys)
-        evicted = self._store.evicted(file for result in known.values() for file in result.files)
-        previous = self._history.rows(manifest) if manifest is not None else None
-        plans = decide.decide_datums(
-            datums, keys, known, evicted, {row.datum.id: row for row in previous or ()}
-        )
-        version = None
-        if not any(plan.decision is Decision.RUN for plan in plans):
-            version = listing_version(decide.outputs(plans, stage.ref))
-        return decide.conclude(stage, reasons, plans, version, locked)
+        return datums, datum_keys(datums, self.transform(stage))
 
     def _predict(self, plan: StagePlan) -> None:
         """Let what is downstream see the output that this stage will have."""
@@ -176,11 +169,30 @@ class Planner:
             self.gather.settle(plan.stage.path, None)
         else:
             files = decide.outputs(plan.datums, plan.stage.ref)
-            self.gather.settle(plan.stage.path, listing_version(files), files)
+            self.gather.settle(plan.stage.path, listing.version(files), files)
 
     def _manifest_facts(self, stage: Stage, locked: LockEntry | None) -> ManifestFacts | None:
         manifest = _item(locked, stage.manifest_path)
-        return None if manifest is None else self._history.facts(manifest)
+        return None if manifest is None else self._manifests.facts(manifest.md5)
+
+    def _recall(self, stage: Stage, locked: LockEntry | None) -> tuple[ManifestRow, ...]:
+        """The rows of the locked manifest, made known to the ledger; none where it cannot be had."""
+        manifest = _item(locked, stage.manifest_path)
+        rows = None if manifest is None else self._manifests.rows(manifest.md5)
+        if manifest is None or rows is None:
+            return ()
+        if not self._ledger.knows(manifest.md5):
+            self._ledger.learn(manifest.md5, rows)
+        return rows
+
+    def _as_made(self, stage: Stage, locked: LockEntry | None) -> bool:
+        """Whether the locked dataset holds what its manifest says, as far as that can be read."""
+        manifest, output = _item(locked, stage.manifest_path), _item(locked, stage.path)
+        rows = self._manifests.rows(manifest.md5) if manifest is not None else None
+        if rows is None or output is None:
+            return True
+        files = decide.merge((row.datum.name, row.files) for row in rows)
+        return listing.version(files).oid == output.md5
 
     def _code_item(self, path: str) -> LockItem:
         version = self.gather.version(path)
@@ -199,14 +211,6 @@ class Planner:
     def _output_item(self, path: str) -> LockItem | None:
         version = self.gather.version(path)
         return None if version is None else LockItem(path, *version)
-
-
-def listing_version(files: tuple[File, ...]) -> Version:
-    """The version of a stage dataset that holds exactly `files`."""
-    from trunkline.digest import tree_oid
-
-    oid = tree_oid((file.path, file.md5) for file in files)
-    return Version(oid, sum(file.size for file in files), len(files))
 
 
 def missing_input(stage: Stage, leaf: Leaf) -> MissingData:

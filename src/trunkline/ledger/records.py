@@ -28,24 +28,19 @@ from typing import Any
 
 from trunkline.errors import CorruptData, ProjectError
 from trunkline.ledger.owner import Owner
-from trunkline.model import Decision, FailedDatum, LockEntry, LockItem, Reason, StagePlan, StageReport
+from trunkline.model import (
+    Decision,
+    FailedDatum,
+    GitState,
+    LockEntry,
+    LockItem,
+    Reason,
+    StagePlan,
+    StageReport,
+)
 
 SCHEMA = 1
 MANY = 100  # of what can be long, a record keeps so many; counts are of all
-
-
-@dataclass(frozen=True, slots=True)
-class GitState:
-    """What was checked out. No commit before the first one, no branch where HEAD is detached."""
-
-    commit: str | None
-    branch: str | None
-    dirty_files: tuple[str, ...] = ()
-
-    @property
-    def dirty(self) -> bool:
-        """Whether anything was edited that the commit does not hold."""
-        return bool(self.dirty_files)
 
 
 @dataclass(frozen=True, slots=True)

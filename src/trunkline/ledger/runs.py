@@ -32,7 +32,6 @@ from trunkline.errors import StoreError, TrunklineError, UsageError
 from trunkline.ledger.ids import is_id, run_time, uuid7
 from trunkline.ledger.owner import Owner, owner_of
 from trunkline.ledger.records import (
-    GitState,
     RunRecord,
     StageRecord,
     from_json,
@@ -42,9 +41,9 @@ from trunkline.ledger.records import (
     to_json,
     utc,
 )
-from trunkline.model import LockEntry, StagePlan, StageReport
+from trunkline.model import GitState, LockEntry, StagePlan, StageReport
 
-__all__ = ["GitState", "RunLog", "RunRecord", "Runs", "StageRecord"]
+__all__ = ["RunLog", "RunRecord", "Runs", "StageRecord"]
 
 FOLDER = ".trunkline/runs"
 _RECORD = "run.json"

@@ -10,7 +10,6 @@ from trunkline.lineage.find import find
 from trunkline.lineage.graph import Edge, Graph, Node, graph_json
 from trunkline.lineage.history import (
     Artifact,
-    CommitFact,
     Found,
     History,
     LockSnapshot,
@@ -23,7 +22,6 @@ from trunkline.lineage.walk import walk
 
 __all__ = [
     "Artifact",
-    "CommitFact",
     "Edge",
     "Found",
     "Graph",

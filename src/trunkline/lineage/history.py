@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
-from trunkline.model import File, LockEntry
+from trunkline.model import Commit, File, LockEntry
 
 
 class Artifact(NamedTuple):
@@ -19,15 +19,6 @@ class Artifact(NamedTuple):
     given: str
     md5: str
     path: str = ""
-
-
-class CommitFact(NamedTuple):
-    """A commit of git. `time` is UTC text."""
-
-    commit: str
-    time: str
-    author: str
-    subject: str
 
 
 class Origin(NamedTuple):
@@ -52,7 +43,7 @@ class SourceVersion(NamedTuple):
     oid: str
     size: int
     nfiles: int | None
-    commit: CommitFact | None
+    commit: Commit | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,12 +15,11 @@ from dataclasses import dataclass
 from trunkline.errors import TrunklineError
 from trunkline.ledger.records import RunRecord, StageRecord, same_entry
 from trunkline.ledger.runs import Runs
-from trunkline.lineage.history import CommitFact, LockSnapshot, Origin, RunFact, SourceVersion
-from trunkline.model import File, LockEntry, Version
+from trunkline.lineage.history import LockSnapshot, Origin, RunFact, SourceVersion
+from trunkline.model import Commit, File, LockEntry, Version
 from trunkline.store import git
 
 LOCK = "dvc.lock"
-_BATCH = 32  # versions of a file asked of git at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,21 +70,13 @@ class Recorded:
                 yield LockSnapshot(Origin("run", record.id, record.started), entries)
 
     def _of_git(self) -> Iterator[LockSnapshot]:
-        commits = git.log_of(self._root, LOCK, everywhere=True)
         last: tuple[bytes, Mapping[str, LockEntry]] | None = None
-        for commit, data in self._contents(commits, LOCK):
+        for commit, data in git.history(self._root, LOCK, everywhere=True):
+            if data is None:
+                continue
             if last is None or last[0] != data:
                 last = data, self._parsed(data.decode("utf-8", "replace"))
             yield LockSnapshot(Origin("commit", commit.commit, commit.time), last[1])
-
-    def _contents(self, commits: Sequence[git.Commit], path: str) -> Iterator[tuple[git.Commit, bytes]]:
-        """What the file was in each commit where it was there."""
-        for start in range(0, len(commits), _BATCH):
-            some = commits[start : start + _BATCH]
-            contents = git.show_many(self._root, [(commit.commit, path) for commit in some])
-            yield from (
-                (commit, data) for commit, data in zip(some, contents, strict=True) if data is not None
-            )
 
     def _parsed(self, text: str) -> Mapping[str, LockEntry]:
         """The entries of a lock; none where it is no lock (an old format, a conflict)."""
@@ -140,15 +131,15 @@ class Recorded:
 
     def _all_versions(self, path: str) -> Iterator[SourceVersion]:
         pointer = f"{path}.dvc"
-        found: dict[str, tuple[Version, CommitFact | None]] = {}
+        found: dict[str, tuple[Version, Commit | None]] = {}
         present = _text(os.path.join(self._root, pointer))
         if present is not None and (version := self._pointed(present, pointer)) is not None:
             found[version.oid] = version, None
-        commits = git.log_of(self._root, pointer, everywhere=True)
-        for commit, data in self._contents(commits, pointer):
-            if (version := self._pointed(data.decode("utf-8", "replace"), pointer)) is not None:
+        for commit, data in git.history(self._root, pointer, everywhere=True):
+            text = "" if data is None else data.decode("utf-8", "replace")
+            if text and (version := self._pointed(text, pointer)) is not None:
                 # the older one comes later and wins, in the place of the newer one
-                found[version.oid] = version, CommitFact(*commit)
+                found[version.oid] = version, commit
         for oid, (version, fact) in found.items():
             yield SourceVersion(oid, version.size, version.nfiles, fact)
 

@@ -1,7 +1,9 @@
 """A datum by a command, in any language: files at `pfs/<name>/…` in, files in `pfs/out/` out.
 
 The command runs without a shell in the datum's scratch directory, with `stdin:` lines as its input.
-Arguments are passed as they are; a script finds the project at $TRUNKLINE_ROOT. The command has our environment, with this Python's directory first on the PATH, then `env:`, then:
+Arguments are passed as they are (whoever makes the Work gives full paths to scripts of the project); a
+shell finds the project at $TRUNKLINE_ROOT. The environment is ours, with this Python's directory first
+on the PATH, then `env:`, then:
 
     PACH_JOB_ID, PACH_OUTPUT_COMMIT_ID    the run's id
     PACH_DATUM_ID                         the datum's id

@@ -44,7 +44,7 @@ def frame(given: WorkInput) -> Any:
         return table(given).to_pandas(ignore_metadata=True, use_threads=_large(given))
     import pandas as pd
 
-    frames = [_read(given, file, pd.read_csv) for file in given.files]
+    frames = [_read(given, file, _csv_frame) for file in given.files]
     _same_columns(given, [list(frame.columns) for frame in frames])
     return frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
 
@@ -98,6 +98,16 @@ def csv_bytes(value: Any) -> bytes:
 
 
 # ---------------------------------------------------------------- one file
+
+
+def _csv_frame(path: str) -> Any:
+    """As pandas reads it, which takes the first of too many values in a line for the name of the row."""
+    import pandas as pd
+
+    frame = pd.read_csv(path)
+    if not isinstance(frame.index, pd.RangeIndex):
+        raise ValueError("its lines have more values than the first has names")
+    return frame
 
 
 def _csv(path: str) -> pa.Table:

@@ -142,8 +142,8 @@ class ProcessPool:
         """Queue one datum."""
         if self._closed:
             raise RuntimeError("the pool is closed")
-        if isinstance(work.run, Function) and work.run.module not in self._modules:
-            self._modules.append(work.run.module)
+        if isinstance(work.run, Function) and not work.env and work.run.module not in self._modules:
+            self._modules.append(work.run.module)  # with `env:` only in a worker, where that is set
         if expected is not None:
             self._seconds.setdefault(work.stage, expected)
         self._queue.append(work)
@@ -212,7 +212,7 @@ class ProcessPool:
 
     def _make(self) -> _Remote:
         if self._template is None:
-            self._template = _Started(self._queue[0].root, self._modules)
+            self._template = _Started(self._queue[0].root, () if self._ended else self._modules)
         self._numbers += 1
         remote = self._remotes[self._numbers] = _Remote(self._numbers)
         with contextlib.suppress(OSError), remote.theirs:  # a template that is gone is found when listening

@@ -49,6 +49,7 @@ def main(setup: Mapping[str, Any]) -> None:
     _silence()
     executor = Executor()
     if reaper.LINUX and setup["modules"]:
+        os.chdir(setup["root"])
         executor.preload(setup["root"], ("trunkline.runners.convert", *setup["modules"]))
         if threading.active_count() > 1:  # a thread does not survive the fork, the locks it holds do
             _restart(setup)

@@ -7,19 +7,18 @@ this brings in `subprocess`. Paths are relative to the project's root.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
 
 from trunkline.errors import UsageError
+from trunkline.model import Commit, GitState
 from trunkline.store.commit import commit_files, commit_paths, ready_to_commit, stage, stage_files
 from trunkline.store.gitcall import Place, attempt, call, text
 
 __all__ = [
-    "Commit",
-    "State",
     "commit_files",
     "commit_paths",
     "head",
+    "history",
     "is_edited",
     "log_of",
     "ready_to_commit",
@@ -32,21 +31,7 @@ __all__ = [
 ]
 
 
-class Commit(NamedTuple):
-    """One commit of a history. `time` is when it was committed, UTC: 2025-11-22T22:28:44Z."""
-
-    commit: str
-    time: str
-    author: str
-    subject: str
-
-
-class State(NamedTuple):
-    """What is checked out: no commit before the first one, no branch where HEAD is detached."""
-
-    commit: str | None
-    branch: str | None
-    dirty_files: tuple[str, ...]
+_BATCH = 32  # versions of a file asked for in one call
 
 
 def head(root: str) -> str | None:
@@ -63,7 +48,7 @@ def resolve(root: str, rev: str) -> str:
     return text(out).strip()
 
 
-def state(root: str, paths: Sequence[str] = ()) -> State:
+def state(root: str, paths: Sequence[str] = ()) -> GitState:
     """What is checked out, and which files among `paths` (or below them; none: all) are edited.
 
     Untracked files count, ignored ones do not. Files outside the root are left out.
@@ -89,7 +74,7 @@ def state(root: str, paths: Sequence[str] = ()) -> State:
             case "1" | "u" | "?":
                 fields = {"1": 7, "u": 9, "?": 0}[kind]
                 dirty.add(rest.split(" ", fields)[fields].removeprefix(place.prefix))
-    return State(commit, branch, tuple(sorted(dirty)))
+    return GitState(commit, branch, tuple(sorted(dirty)))
 
 
 def is_edited(root: str, path: str) -> bool:
@@ -139,6 +124,17 @@ def log_of(root: str, path: str, limit: int | None = None, *, everywhere: bool =
         "--format=%H%n%ct%n%an%n%s", *count, *scope, "--", path,
     )  # fmt: skip
     return [_commit(record) for record in text(out).split("\0") if record]
+
+
+def history(root: str, path: str, *, everywhere: bool = False) -> Iterator[tuple[Commit, bytes | None]]:
+    """The commits of `log_of`, each with what the file was then; None where it was not there.
+
+    Read in batches, as far as it is asked for.
+    """
+    commits = log_of(root, path, everywhere=everywhere)
+    for start in range(0, len(commits), _BATCH):
+        some = commits[start : start + _BATCH]
+        yield from zip(some, show_many(root, [(entry.commit, path) for entry in some]), strict=True)
 
 
 def _commit(record: str) -> Commit:

@@ -8,12 +8,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
-from trunkline.engine.planner import ManifestFacts
 from trunkline.errors import StoreError
-from trunkline.model import LockItem, ManifestRow
-from trunkline.ports import Facts, Ledger, Store
+from trunkline.model import ManifestRow
+from trunkline.ports import Facts, Store
+
+
+class ManifestFacts(NamedTuple):
+    """What a manifest says of its stage as a whole."""
+
+    transform: str
+    writer: str
+    total: int
 
 
 class ManifestReader(Protocol):
@@ -27,42 +34,33 @@ class ManifestReader(Protocol):
 
 
 class Manifests:
-    """The planner's History over a store and a ledger."""
+    """The manifests in the cache, each named by its content hash."""
 
-    def __init__(self, store: Store, ledger: Ledger, facts: Facts, reader: ManifestReader) -> None:
+    def __init__(self, store: Store, facts: Facts, reader: ManifestReader) -> None:
         self._store = store
-        self._ledger = ledger
         self._facts = facts
         self._reader = reader
 
-    def facts(self, manifest: LockItem) -> ManifestFacts | None:
+    def facts(self, oid: str) -> ManifestFacts | None:
         """The manifest's facts; None where it is neither known nor in the cache."""
-        known = self._facts.get("manifest", manifest.md5)
+        known = self._facts.get("manifest", oid)
         if known is not None:
             return ManifestFacts(*json.loads(known))
-        paths = self._paths(manifest)
+        paths = self._paths(oid)
         if paths is None:
             return None
         facts = self._reader.facts(paths)
-        self._facts.put("manifest", manifest.md5, json.dumps(facts))
+        self._facts.put("manifest", oid, json.dumps(facts))
         return facts
 
-    def rows(self, manifest: LockItem) -> tuple[ManifestRow, ...] | None:
+    def rows(self, oid: str) -> tuple[ManifestRow, ...] | None:
         """The manifest's rows; None where it is not in the cache, or damaged there."""
-        paths = self._paths(manifest)
+        paths = self._paths(oid)
         return None if paths is None else self._reader.rows(paths)
 
-    def learn(self, manifest: LockItem) -> None:
-        """Make the results that the manifest records known to the ledger, once per manifest."""
-        if self._ledger.knows(manifest.md5):
-            return
-        rows = self.rows(manifest)
-        if rows is not None:
-            self._ledger.learn(manifest.md5, rows)
-
-    def _paths(self, manifest: LockItem) -> list[str] | None:
+    def _paths(self, oid: str) -> list[str] | None:
         try:
-            files = self._store.listing(manifest.md5)
+            files = self._store.listing(oid)
         except StoreError:
             return None
         if self._store.evicted(files):
