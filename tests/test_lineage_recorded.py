@@ -16,7 +16,7 @@ from trunkline.errors import MissingData
 from trunkline.ledger.runs import RunLog, Runs
 from trunkline.lineage import Artifact, Graph, graph_json, render_text, walk
 from trunkline.lineage.recorded import Readers, Recorded
-from trunkline.model import Decision, File, GitState, StageReport
+from trunkline.model import Decision, File, StageReport
 from trunkline.store import git, lockfile, pointers
 
 # Stands for `trunkline` under `dvc repro`: what matters here is what DVC writes about it.

@@ -115,6 +115,10 @@ def test_row_numbers_are_dropped(tmp_path: Path) -> None:
             "the frame has no form in Parquet: Could not convert 'x' with type str: tried to convert to int64; "
             "Conversion failed for column n with type object",
         ),
+        (
+            pd.DataFrame({"n": [10**30]}),
+            "the frame has no form in Parquet: Python int too large to convert to C long",
+        ),
     ],
 )
 def test_a_frame_that_cannot_be_written_says_why_and_what_to_do(

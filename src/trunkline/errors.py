@@ -90,7 +90,9 @@ class SpecError(TrunklineError):
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(sorted(problems, key=lambda p: (p.file, p.line, p.column, p.message)))
         count = len(self.problems)
-        summary = f"{count} problem{'s' if count != 1 else ''} in the pipeline files"
+        others = sorted({p.file for p in self.problems if not p.file.startswith("pipelines/")})
+        places = ", ".join(others) or "the pipeline files"
+        summary = f"{count} problem{'s' if count != 1 else ''} in {places}"
         super().__init__("\n".join([*map(str, self.problems), summary]), where=self.problems[0].where)
 
     def as_json(self) -> dict[str, object]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -17,8 +17,8 @@ from trunkline.engine.code import Code
 from trunkline.engine.gather import Gather
 from trunkline.engine.manifests import ManifestFacts, Manifests
 from trunkline.engine.planner import Planner
-from trunkline.errors import ProjectError, StaleError, UsageError
-from trunkline.model import File, ManifestRow, Pipeline, Stage
+from trunkline.errors import ProjectError, StaleError, TrunklineError, UsageError
+from trunkline.model import File, ManifestRow, Outcome, Pipeline, Stage, Work
 from trunkline.plan import graph
 from trunkline.store.store import DvcStore
 from trunkline.writer import writer_tag
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from trunkline.ledger.results import Results
     from trunkline.ledger.runs import Runs
     from trunkline.lineage import History
-    from trunkline.ports import Listener
+    from trunkline.ports import Listener, Pool
+    from trunkline.sources import Sources
 
 DVC_YAML = "dvc.yaml"
 SCHEMA = "schema/pipeline.json"
@@ -57,6 +58,18 @@ class Project:
             )
         return cls(root)
 
+    def __enter__(self) -> Project:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close what is open, give up the scratch space."""
+        for adapter in ("store", "ledger"):
+            if adapter in self.__dict__:
+                getattr(self, adapter).close()
+
     # ------------------------------------------------------------ adapters
 
     @cached_property
@@ -77,6 +90,23 @@ class Project:
         from trunkline.ledger.runs import Runs
 
         return Runs(self.root)
+
+    @cached_property
+    def sources(self) -> Sources:
+        """The source datasets, to be changed."""
+        from trunkline.sources import Sources
+
+        return Sources(self.root, self.store, self._owner)
+
+    def _owner(self, name: str) -> str:
+        """What has data/<name>, beside a source dataset; "" where nothing has."""
+        if any(file.rpartition("/")[2].partition(".")[0] == name for file in self.pipeline_texts):
+            return f"the pipeline {name}: its stages write there"
+        path = f"data/{name}"
+        for foreign in spec.foreign_outputs(self.dvc_yaml):
+            if foreign == path or foreign.startswith(f"{path}/"):
+                return f"a stage of dvc.yaml, which writes {foreign}"
+        return ""
 
     @cached_property
     def gather(self) -> Gather:
@@ -101,9 +131,8 @@ class Project:
     def engine(self, run: RunPaths, listener: Listener, *, publish: bool = True) -> Iterator[Engine]:
         """An engine with a pool of its own; every process of the pool ends with the context."""
         from trunkline.engine.execute import Engine
-        from trunkline.runners.pools import AdaptivePool
 
-        pool = AdaptivePool(workers=os.cpu_count() or 1)
+        pool = _LatePool()
         try:
             yield Engine(
                 self.planner, self.store, self.ledger, pool, self.code, listener,
@@ -118,9 +147,11 @@ class Project:
     def seal(self) -> None:
         """Close the records of runs that ended without saying so."""
         if self.runs.abandoned():
-            names = (stage.dvc_name for stage in self.stages)
-            entries = {name: self.store.lock_entry(name) for name in names}
-            self.runs.seal({name: entry for name, entry in entries.items() if entry is not None})
+            from trunkline.store import lockfile
+
+            text = _read_or_empty(self.root, lockfile.NAME)
+            with suppress(TrunklineError):  # a lock that cannot be read judges nothing: another time
+                self.runs.seal(lockfile.parse(text) if text else {})
 
     def history(self) -> History:
         """What lineage asks: the workspace, the runs, git."""
@@ -164,7 +195,9 @@ class Project:
         return {
             f"pipelines/{name}": _read(os.path.join(folder, name))
             for name in names
-            if name.endswith((".yaml", ".yml")) and not name.startswith(".")
+            if name.endswith((".yaml", ".yml"))
+            and not name.startswith(".")
+            and os.path.isfile(os.path.join(folder, name))
         }
 
     @cached_property
@@ -213,19 +246,23 @@ class Project:
 
     def stale(self) -> list[str]:
         """The compiled files that do not say what the pipeline files say."""
-        return [path for path, text in self.compiled().items() if _read_or_empty(self.root, path) != text]
+        return list(self._stale())
+
+    def _stale(self) -> dict[str, str]:
+        return {
+            path: text for path, text in self.compiled().items() if _read_or_empty(self.root, path) != text
+        }
 
     def compile(self) -> list[str]:
         """Write the compiled files that are stale; their paths."""
-        stale = self.stale()
-        texts = self.compiled()
-        for path in stale:
-            self.store.write_text(path, texts[path])
+        stale = self._stale()
+        for path, text in stale.items():
+            self.store.write_text(path, text)
         for stage in self.stages:
             self.store.ignore(stage.path)
             self.store.ignore(stage.manifest_path)
         self.__dict__.pop("dvc_yaml", None)
-        return stale
+        return list(stale)
 
     def check_compiled(self) -> None:
         """Raise StaleError where a compiled file is stale."""
@@ -238,6 +275,29 @@ class Project:
     def dvc_order(self) -> tuple[str, ...]:
         """The names of dvc.yaml's stages, in its order."""
         return spec.stage_names(self.dvc_yaml)
+
+
+class _LatePool:
+    """The pool of a run, made when there is something to execute."""
+
+    def __init__(self) -> None:
+        self._pool: Pool | None = None
+
+    def submit(self, work: Work, expected: float | None = None) -> None:
+        if self._pool is None:
+            from trunkline.runners.pools import AdaptivePool
+
+            self._pool = AdaptivePool()
+        self._pool.submit(work, expected)
+
+    def next(self) -> Outcome:
+        if self._pool is None:
+            raise LookupError("no datum is outstanding")
+        return self._pool.next()
+
+    def close(self, *, now: bool = False) -> None:
+        if self._pool is not None:
+            self._pool.close(now=now)
 
 
 class _ManifestReader:

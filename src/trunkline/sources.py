@@ -1,4 +1,4 @@
-"""Source datasets, changed by whole commits: what `put` and `rm` do, and the versions there were.
+"""Source datasets, changed by whole commits: what `put` and `rm` do.
 
     look      the dataset is as its pointer says, the pointer as git has it: else refused
     keep      what is about to be replaced or removed is in the cache, as the last version needs it
@@ -17,17 +17,18 @@ import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import groupby
 from typing import NamedTuple
 
 from trunkline import listing
-from trunkline.errors import MissingData, ProjectError, StoreError, TrunklineError, UsageError
-from trunkline.model import Commit, Version
+from trunkline.errors import MissingData, ProjectError, StoreError, UsageError
+from trunkline.model import Version
 from trunkline.spec.names import NAME, NAME_ADVICE, nearest
-from trunkline.store import git
+from trunkline.store import git, ignore, pointers
+from trunkline.store.scan import scan
 from trunkline.store.store import DvcStore
 
 IGNORE = "data/.gitignore"
+_LEFT_OUT = {".git", ".hg", ".dvc"}
 
 
 class Recording(NamedTuple):
@@ -50,13 +51,6 @@ class Change(NamedTuple):
     def changed(self) -> bool:
         """Whether there is a new version."""
         return self.before is None or self.before.oid != self.after.oid
-
-
-class Past(NamedTuple):
-    """A version, and the commit that introduced it."""
-
-    version: Version
-    commit: Commit
 
 
 class Sources:
@@ -125,8 +119,8 @@ class Sources:
 
     def _look(self, name: str, path: str, commit: bool, new: bool) -> Version | None:
         """The dataset's version, where workspace, pointer and git agree on it. Raises StoreError."""
-        if commit:
-            git.ready_to_commit(self._root, [f"{path}.dvc", *([IGNORE] if new else [])])
+        ready = git.ready_to_commit if commit else git.ready_to_stage
+        ready(self._root, [f"{path}.dvc", *([IGNORE] if new else [])])
         present = self._store.version(path)
         if new:
             self._check_empty(path, present)
@@ -137,6 +131,7 @@ class Sources:
         if present.nfiles is None:
             raise UsageError(f"{path} is a single file, not a directory of files", where=path)
         pointed = self._store.pointer(f"{path}.dvc")
+        pointers.updated(_content(self._root, f"{path}.dvc").decode(), path, present)  # refuses an import
         if pointed is None or present.oid != pointed.oid:
             raise StoreError(
                 f"{path} has changes that no version holds",
@@ -193,12 +188,24 @@ class Sources:
                 copy = os.path.join(staging, name)
                 os.makedirs(os.path.dirname(copy), exist_ok=True)
                 shutil.copyfile(source, copy)
+            self._check_ignored(path, files, staging)
             for name in files:
                 target = os.path.join(self._root, path, name)
                 os.makedirs(os.path.dirname(target), exist_ok=True)
                 self._store.move(os.path.join(staging, name), target)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
+
+    def _check_ignored(self, path: str, files: Mapping[str, str], staging: str) -> None:
+        """See that none of the new files is one that DVC leaves out of a dataset."""
+        seen = scan(staging, lambda: ignore.rules(self._root, path))
+        left = files.keys() - {row[0] for row in (seen.rows if seen is not None else ())}
+        if left:
+            raise UsageError(
+                f"{min(left)} cannot be in a dataset: DVC leaves it out",
+                where=files[min(left)],
+                hint="a line of .dvcignore names it, or it is part of a git or DVC repository",
+            )
 
     def _record(self, name: str, path: str, before: Version | None, how: Recording) -> Change:
         ignored = _content(self._root, IGNORE)
@@ -221,32 +228,6 @@ class Sources:
             raise
         return Change(name, before, after, commit)
 
-    # ------------------------------------------------------------ versions
-
-    def present(self, path: str) -> Version | None:
-        """The version of a dataset that the workspace holds."""
-        return self._store.version(path)
-
-
-def history(root: str, file: str, version_in: Callable[[str], Version | None]) -> Iterator[Past]:
-    """The versions that a file of git's history names, newest first, each with its first commit.
-
-    A text that cannot be read (a conflict, an older format) names none.
-    """
-
-    def named(commit: Commit, data: bytes | None) -> tuple[Commit, Version | None]:
-        try:
-            return commit, None if data is None else version_in(data.decode("utf-8", "replace"))
-        except (TrunklineError, ValueError):
-            return commit, None
-
-    entries = (named(commit, data) for commit, data in git.history(root, file))
-    for oid, group in groupby(entries, key=lambda entry: entry[1].oid if entry[1] else None):
-        if oid is not None:
-            *_, (commit, version) = group
-            assert version is not None
-            yield Past(version, commit)
-
 
 # ---------------------------------------------------------------- files and names
 
@@ -260,6 +241,8 @@ def files_named(given: Sequence[str], to: str = "") -> dict[str, str]:
     for source in given:
         for name, path in _walk(source):
             name = os.path.normpath(os.path.join(to, name))
+            if not _is_utf8(name):
+                raise UsageError(f"the name {os.fsencode(name)!r} is not UTF-8", hint="rename the file")
             if found.setdefault(name, path) != path:
                 raise UsageError(
                     f"two of the files would be {name}: {found[name]} and {path}",
@@ -277,14 +260,19 @@ def _walk(given: str) -> Iterator[tuple[str, str]]:
     if not os.path.isdir(given):
         raise UsageError(f"there is no file {given}", where=given)
     for folder, below, names in os.walk(given):
-        below.sort()
-        for name in below:
-            if os.path.islink(os.path.join(folder, name)):
-                link = os.path.join(folder, name)
-                raise UsageError(f"{link} is a link to a directory", hint="name that directory itself")
+        below[:] = sorted(name for name in below if name not in _LEFT_OUT)
+        for link in filter(os.path.islink, (os.path.join(folder, name) for name in below)):
+            raise UsageError(f"{link} is a link to a directory", hint="name that directory itself")
         for name in sorted(names):
             path = os.path.join(folder, name)
             yield os.path.relpath(path, given), path
+
+
+def _is_utf8(name: str) -> bool:
+    try:
+        return bool(name.encode())
+    except UnicodeEncodeError:
+        return False
 
 
 def _inside(folder: str, name: str) -> str:

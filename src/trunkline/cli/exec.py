@@ -4,6 +4,7 @@ DVC has deleted the stage's outputs before it calls, and locks and hashes what i
 So history comes from dvc.lock and the results index, nothing is written to dvc.lock here, and
 whatever goes wrong puts the last locked version back. DVC does not tell its stages that it was asked
 for `--force`; its lock on the stage's outputs says by which command it was started, so that does.
+Called by hand, nobody holds that lock for us, and we take it.
 """
 
 from __future__ import annotations
@@ -12,15 +13,20 @@ import argparse
 import os
 import re
 import shutil
+import sys
 import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
+from trunkline.cli.interrupts import end_orderly, end_with
+from trunkline.cli.options import pick
 from trunkline.cli.output import Answer, seconds
-from trunkline.cli.progress import Printer, failure_text
+from trunkline.cli.progress import Printer, input_lines
 from trunkline.cli.record import Recorder, describe
-from trunkline.engine.execute import RunPaths
-from trunkline.errors import StageFailed, StaleError, StoreError, UsageError
+from trunkline.engine.execute import RunPaths, put_back
+from trunkline.errors import StageFailed, StaleError
 from trunkline.ledger.ids import uuid7
-from trunkline.model import Datum, FailedDatum, Stage
+from trunkline.model import FailedDatum, Stage
 from trunkline.project import Project
 
 TRIES = ".trunkline/tries"  # what single datums wrote when they were run by hand
@@ -37,18 +43,26 @@ def arguments_exec(parser: argparse.ArgumentParser) -> None:
 
 def command_exec(args: argparse.Namespace) -> Answer:
     """Run one stage, or one datum."""
-    project = Project.find()
-    if args.datum:
-        return _one(project, project.stage(args.stage), args.datum)
-    try:
-        stage = project.stage(args.stage)
-        _check_fresh(project, stage)
-    except BaseException:
-        _put_back(project, args.stage)
-        raise
+    end_orderly()
+    with Project.find() as project:
+        if args.datum:
+            return _one(project, project.stage(args.stage), args.datum)
+        owner = _owner(project, args.stage)
+        with _putting_back(project, args.stage):
+            if owner is not None:
+                end_with(owner[0])
+            elif _under_dvc():
+                raise KeyboardInterrupt  # the `dvc` that called us has been killed meanwhile
+            stage = project.stage(args.stage)
+            _check_fresh(project, stage)
+            with nullcontext() if owner is not None else _lock(project, stage):
+                return _stage(project, stage, owner, args.json)
+
+
+def _stage(project: Project, stage: Stage, owner: tuple[int, str] | None, as_json: bool) -> Answer:
+    """Run one stage for `owner`, the `dvc` process above us, or for ourselves."""
     began = time.monotonic()
-    owner = project.store.owner(stage.path)
-    printer = Printer([stage.ref], quiet=args.json)
+    printer = Printer([stage.ref], quiet=as_json)
     command = owner[1] if owner else f"trunkline exec {stage.ref}"
     log = project.runs.session(
         owner[0] if owner else os.getpid(), command=command, describe=lambda: describe(project)
@@ -60,17 +74,16 @@ def command_exec(args: argparse.Namespace) -> Answer:
         with project.engine(RunPaths(log.id, log.directory), recorder, publish=False) as engine:
             engine.run([stage], force=_forced(command))
         state = "done"
-    except BaseException:
-        _put_back(project, stage.ref)
+    except KeyboardInterrupt:
+        state = "interrupted"
         raise
     finally:
         printer.close()
         if owner is None:
             recorder.finish(state)
-        printer.line(
-            f"run {log.id} {'' if state == 'done' else 'FAILED '}in {seconds(time.monotonic() - began)}"
-        )
-    if owner is None and args.json is False:
+        said = {"done": "", "failed": "FAILED ", "interrupted": "interrupted "}[state]
+        printer.line(f"run {log.id} {said}in {seconds(time.monotonic() - began)}")
+    if owner is None and not as_json:
         printer.line("dvc.lock is as it was: `dvc commit` records this, `trunkline run` does both")
     return Answer({"id": log.id, "stage": stage.ref}, lambda: "")
 
@@ -95,21 +108,38 @@ def _check_fresh(project: Project, stage: Stage) -> None:
         raise error
 
 
-def _put_back(project: Project, ref: str) -> None:
-    """Make the workspace show the last locked version again, as far as the cache has it."""
-    entry = project.store.lock_entry(ref.replace(".", "-", 1))
-    for out in entry.outs if entry is not None else ():
-        try:
-            project.store.checkout(out.path, project.store.listing(out.md5))
-        except StoreError:
-            continue  # what the cache no longer has cannot be shown; the failure itself is reported
+def _owner(project: Project, ref: str) -> tuple[int, str] | None:
+    """The `dvc` process above us, which holds the stage's locks: its pid and command."""
+    if not _under_dvc():
+        return None  # whoever holds them is none of ours
+    return project.store.owner(f"data/{ref.replace('.', '/', 1)}")
+
+
+def _under_dvc() -> bool:
+    return "DVC_STAGE" in os.environ
+
+
+def _lock(project: Project, stage: Stage) -> AbstractContextManager[None]:
+    read = sorted({leaf.dataset.path for leaf in stage.leaves})
+    return project.store.holding(f"trunkline exec {stage.ref}", read, [stage.path, stage.manifest_path])
+
+
+@contextmanager
+def _putting_back(project: Project, ref: str) -> Iterator[None]:
+    """Where DVC has deleted the outputs: let an error bring back the last ones."""
+    try:
+        yield
+    except BaseException:
+        if _under_dvc():
+            put_back(project.store, ref.replace(".", "-", 1))
+        raise
 
 
 def _one(project: Project, stage: Stage, wanted: str) -> Answer:
     """Run one datum inline and show what it writes; nothing is recorded or published."""
     from trunkline.runners.worker import execute
 
-    datum = _datum(project, stage, wanted)
+    datum = pick(wanted, project.planner.datums(stage), stage.ref)
     run_id = uuid7()
     folder = os.path.join(project.root, TRIES, run_id)
     paths = RunPaths(run_id, folder)
@@ -121,8 +151,8 @@ def _one(project: Project, stage: Stage, wanted: str) -> Answer:
     try:
         printed = _read(log)
         if outcome.failure is not None:
-            text = failure_text(stage.ref, FailedDatum(datum, outcome.failure, log)).strip()
-            raise StageFailed(f"{printed}{text}", where=stage.ref)
+            print(printed.rstrip(), file=sys.stderr)
+            raise _failed(stage, FailedDatum(datum, outcome.failure, log))
         kept = os.path.join(folder, "out")
         if outcome.files:
             shutil.copytree(os.path.join(outcome.scratch, "pfs", "out"), kept)
@@ -137,22 +167,15 @@ def _one(project: Project, stage: Stage, wanted: str) -> Answer:
     return Answer({"datum": datum.id, "name": datum.name, "files": files}, lambda: "\n".join(lines))
 
 
+def _failed(stage: Stage, failed: FailedDatum) -> StageFailed:
+    """What went wrong, after what the datum itself has said (its traceback among it)."""
+    reason = f"{failed.failure.kind}: {failed.failure.message}"
+    where = [*input_lines(failed), f"log: {failed.log}"]
+    return StageFailed(f"datum {failed.datum.name} failed: {reason}", where=stage.ref, hint="\n".join(where))
+
+
 def _read(path: str) -> str:
     if not os.path.exists(path):
         return ""  # a datum that prints nothing has no log
     with open(path, encoding="utf-8", errors="replace") as stream:
         return stream.read()
-
-
-def _datum(project: Project, stage: Stage, wanted: str) -> Datum:
-    found = [
-        datum
-        for datum in project.planner.datums(stage)
-        if datum.id.startswith(wanted) or datum.name == wanted
-    ]
-    if len(found) != 1:
-        raise UsageError(
-            f"{len(found) or 'no'} datum{'s' if len(found) > 1 else ''} of {stage.ref} called {wanted!r}",
-            hint=f"`trunkline datums {stage.ref}` lists them",
-        )
-    return found[0]

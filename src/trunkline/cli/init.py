@@ -41,7 +41,8 @@ def command_init(args: argparse.Namespace) -> Answer:
     if example:
         _example(root, done, kept)
     _ignore(root)
-    done += Project.find(root).compile()
+    with Project.find(root) as project:
+        done += project.compile()
     hook = _install_hook(root, done)
     return Answer(
         {"root": root, "written": done, "kept": kept, "hook": hook},
@@ -80,7 +81,7 @@ def _check_not_ignored(root: str) -> None:
         raise ProjectError(
             f"the rule `{pattern}` would keep {path} out of git, where it has to be",
             where=f"{rule.partition(':')[0]}:{where}",
-            hint="take the rule out, or name what it is meant for; datasets are ignored one by one as they are made",
+            hint="take it out, or let it name less: trunkline has git ignore every dataset by itself",
         )
 
 
@@ -113,7 +114,8 @@ def _example(root: str, done: list[str], kept: list[str]) -> None:
         kept.append(SOURCE)
     else:
         _write_all(root, data, done, kept)
-        Project.find(root).store.save_source(SOURCE)
+        with Project.find(root) as project:
+            project.store.save_source(SOURCE)
     _write_all(root, [*stages, *pipeline], done, kept)
 
 

@@ -1,20 +1,24 @@
 """The command line: parse, one call, render. Only the chosen command is imported.
 
 Exit codes: 0 done, 1 the answer is "no" (stale, not up to date), 2 usage or specification,
-3 a stage failed or data is missing, 130 interrupted.
+3 a stage failed or data is missing, 130 interrupted, 141 whoever read the output went away.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
+import json
 import os
+import signal
 import sys
 from collections.abc import Sequence
-from typing import NamedTuple
+from types import ModuleType
+from typing import NamedTuple, NoReturn
 
 from trunkline import __version__
 from trunkline.cli.output import show, show_error
-from trunkline.errors import TrunklineError
+from trunkline.errors import TrunklineError, UsageError
 
 
 class Command(NamedTuple):
@@ -45,65 +49,93 @@ COMMANDS = {
 }
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser whose complaints are errors of ours, so that `--json` holds for them too."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message, hint=f"`{self.prog} --help` says what there is")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    if not arguments or arguments[0] in ("-h", "--help", "help"):
-        print(overview())
-        return 0 if arguments else 2
-    if arguments[0] in ("-V", "--version"):
-        print(f"trunkline {__version__}")
-        return 0
-    name, *rest = arguments
-    if name not in COMMANDS:
-        print(_unknown(name), file=sys.stderr)
-        return 2
-    return _dispatch(name, rest)
-
-
-def _dispatch(name: str, rest: list[str]) -> int:
-    import importlib
-
-    module = importlib.import_module(f"trunkline.cli.{COMMANDS[name].module}")
-    parser = parser_of(name)
+    match arguments:
+        case []:
+            print(overview(), file=sys.stderr)
+            return 2
+        case ["help", name, *_] if name in COMMANDS:
+            arguments = [name, "--help"]
+        case ["-h" | "--help" | "help", *_]:
+            print(overview())
+            return 0
+        case ["-V" | "--version", *_]:
+            print(f"trunkline {__version__}")
+            return 0
+    as_json, debug = "--json" in arguments, "--debug" in arguments
     try:
-        args = parser.parse_args(rest)
-    except SystemExit as stop:
-        return int(stop.code or 0)
-    try:
-        answer = getattr(module, f"command_{name}")(args)
-        return show(name, answer, args.json)
-    except TrunklineError as error:
-        if args.debug:
-            raise
-        return show_error(error, args.json)
+        return _guarded(arguments[0], arguments[1:], as_json, debug)
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
+        return _interrupted(as_json)
     except BrokenPipeError:
+        # Whoever read our output went away; what Python still has in hand must not fail as well.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return 128 + signal.SIGPIPE
+
+
+def _guarded(name: str, rest: list[str], as_json: bool, debug: bool) -> int:
+    """Run the command; whatever it raises becomes a message and an exit code."""
+    try:
+        return _dispatch(name, rest)
+    except TrunklineError as error:
+        if debug:
+            raise
+        return show_error(error, as_json)
+    except BrokenPipeError:
+        raise
     except Exception as error:
-        if args.debug:
+        if debug:
             raise
         text = f"{type(error).__name__}: {error}"
         hint = f"this is a defect of trunkline; `trunkline {name} … --debug` shows where"
-        return show_error(TrunklineError(text, hint=hint), args.json)
+        return show_error(TrunklineError(text, hint=hint), as_json)
+
+
+def _dispatch(name: str, rest: list[str]) -> int:
+    if name not in COMMANDS:
+        raise _unknown(name)
+    parser, module = parser_of(name), _module(name)
+    try:
+        args = parser.parse_args(rest)
+    except SystemExit as stop:  # --help
+        return int(stop.code or 0)
+    code = show(name, getattr(module, f"command_{name}")(args), args.json)
+    sys.stdout.flush()
+    return code
+
+
+def _interrupted(as_json: bool) -> int:
+    if as_json:
+        print(
+            json.dumps({"error": {"code": "interrupted", "message": "interrupted", "where": "", "hint": ""}})
+        )
+    else:
+        print("interrupted", file=sys.stderr)
+    return 130
 
 
 def parser_of(name: str) -> argparse.ArgumentParser:
     """The parser of one command."""
-    import importlib
-
-    command = COMMANDS[name]
-    parser = argparse.ArgumentParser(
-        prog=f"trunkline {name}", description=command.help[0].upper() + command.help[1:] + "."
-    )
-    module = importlib.import_module(f"trunkline.cli.{command.module}")
-    getattr(module, f"arguments_{name}")(parser)
+    text = COMMANDS[name].help
+    parser = _Parser(prog=f"trunkline {name}", description=f"{text[0].upper()}{text[1:]}.")
+    getattr(_module(name), f"arguments_{name}")(parser)
     parser.add_argument("--json", action="store_true", help="answer with one JSON object")
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     return parser
+
+
+def _module(name: str) -> ModuleType:
+    """The module that holds a command; no other is imported."""
+    return importlib.import_module(f"trunkline.cli.{COMMANDS[name].module}")
 
 
 def overview() -> str:
@@ -124,12 +156,12 @@ def overview() -> str:
     return "\n".join(lines)
 
 
-def _unknown(name: str) -> str:
+def _unknown(name: str) -> UsageError:
     import difflib
 
     close = difflib.get_close_matches(name, COMMANDS, n=1)
     hint = f"did you mean `trunkline {close[0]}`?" if close else "`trunkline --help` lists the commands"
-    return f"error: there is no command {name!r}\n  {hint}"
+    return UsageError(f"there is no command {name!r}", hint=hint)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ run 019c3f2e-… done in 41.2 s
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from typing import TYPE_CHECKING, TextIO
@@ -41,8 +42,11 @@ class Printer:
         """Print one line, above the bars."""
         if self._bars is not None:
             self._bars.console.print(text, markup=False, highlight=False, soft_wrap=True)
-        else:
+            return
+        try:
             print(text, file=self._stream, flush=True)
+        except OSError:  # nobody reads any more (`| head`), or a full disk: no reason to end a run
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
 
     def started(self, plan: StagePlan) -> None:
         """A stage begins: a bar where its datums are worth watching."""
@@ -74,7 +78,7 @@ class Printer:
         if len(report.failures) > SHOWN_FAILURES:
             self.line(f"    and {len(report.failures) - SHOWN_FAILURES} more datums failed")
         if report.error:
-            self.line("    " + report.error.replace("\n", "\n    "))
+            self.line(error_lines(report))
 
     def close(self) -> None:
         """Take the bars away."""
@@ -83,13 +87,16 @@ class Printer:
             self._bars = None
 
 
+_SAID = {"failed": "FAILED", "interrupted": "interrupted"}
+
+
 def summary(report: StageReport) -> str:
     """What a stage did, in a few words."""
     match report.state:
         case "up_to_date":
             return "up to date"
         case "skipped":
-            return "not run: a stage before it failed"
+            return "not run: a stage before it failed" if report.reasons else "not run"
     parts = [
         f"{count} {word}"
         for count, word in (
@@ -100,24 +107,33 @@ def summary(report: StageReport) -> str:
         )
         if count
     ]
-    text = ", ".join(parts) or "no datums"
+    text = ", ".join(parts) or ("" if report.error else "no datums")
     if report.decision is Decision.RELOCK:
         text += " (nothing changed but the lock)"
-    if report.state == "failed":
-        text = f"FAILED: {text}"
+    if report.state in ("failed", "interrupted"):
+        text = ": ".join(filter(None, (_SAID[report.state], text)))
     return f"{text:32} {seconds(report.ended - report.started):>8}"
+
+
+def error_lines(report: StageReport) -> str:
+    """Why a stage failed that has no datum to blame."""
+    return "    " + report.error.replace("\n", "\n    ")
 
 
 def failure_text(stage: str, failed: FailedDatum) -> str:
     """Which datum, from which files, why, where its log is, how to run it again."""
-    lines = [f"    datum {failed.datum.name} failed: {failed.failure.kind}: {failed.failure.message}"]
-    lines += [
-        f"      input {item.input}: {item.dataset}/{item.path}".rstrip("/") for item in failed.datum.items
-    ]
+    message = failed.failure.message.replace("\n", "\n  ")
+    lines = [f"    datum {failed.datum.name} failed: {failed.failure.kind}: {message}"]
+    lines += [f"      {line}" for line in input_lines(failed)]
     lines += [f"      {line}" for line in failed.failure.traceback.rstrip().splitlines()]
     lines.append(f"      log:   {failed.log}")
     lines.append(f"      again: trunkline exec {stage} --datum {failed.datum.id[:12]}")
     return "\n".join(lines)
+
+
+def input_lines(failed: FailedDatum) -> list[str]:
+    """From which files and directories a datum was made."""
+    return [f"input {item.input}: {item.dataset}/{item.path}".rstrip("/") for item in failed.datum.items]
 
 
 def _bars() -> Progress:

@@ -1,7 +1,7 @@
 """Writes down what a run does while a person watches: the run's record beside the printer.
 
 A run that finds nothing to do leaves no record; the record begins with the first stage that does
-something.
+something, or fails to.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-from trunkline.cli.progress import Printer, failure_text, summary
+from trunkline.cli.progress import Printer, error_lines, failure_text, summary
 from trunkline.ledger.runs import FOLDER, RunLog
 from trunkline.model import Datum, GitState, Outcome, Stage, StagePlan, StageReport
 from trunkline.project import Project
@@ -31,12 +31,7 @@ class Recorder:
 
     def started(self, plan: StagePlan) -> None:
         """A stage begins."""
-        if self.log is None:
-            state, environment = describe(self._project)
-            self.log = RunLog.begin(
-                self._project.root, command=self._command, git=state, environment=environment, run_id=self.id
-            )
-        self.log.stage_started(plan)
+        self._begin().stage_started(plan)
         self._printer.started(plan)
 
     def outcome(self, stage: Stage, datum: Datum, outcome: Outcome) -> None:
@@ -46,12 +41,24 @@ class Recorder:
     def finished(self, report: StageReport) -> None:
         """A stage is settled."""
         self.reports.append(report)
+        self._printer.finished(report)
+        if report.state == "failed":
+            self._begin()
         if self.log is not None and report.state != "up_to_date":
             self.log.stage_finished(report)
             self.log.log(f"{report.stage}  {summary(report)}")
             for failed in report.failures:
                 self.log.log(failure_text(report.stage, failed))
-        self._printer.finished(report)
+            if report.error:
+                self.log.log(error_lines(report))
+
+    def _begin(self) -> RunLog:
+        if self.log is None:
+            state, environment = describe(self._project)
+            self.log = RunLog.begin(
+                self._project.root, command=self._command, git=state, environment=environment, run_id=self.id
+            )
+        return self.log
 
     def finish(self, state: str) -> None:
         """The run is over."""

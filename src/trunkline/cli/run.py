@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import time
 from collections.abc import Iterator, Sequence
-from types import FrameType
 from typing import Any
 
+from trunkline.cli.interrupts import end_orderly
 from trunkline.cli.output import Answer, seconds
 from trunkline.cli.progress import Printer
 from trunkline.cli.record import Recorder
@@ -39,11 +38,16 @@ def arguments_run(parser: argparse.ArgumentParser) -> None:
 
 def command_run(args: argparse.Namespace) -> Answer:
     """Compile if need be, then run what is not up to date."""
-    project = Project.find()
-    stages = project.select(args.targets)
-    if args.dry_run:
-        plan = project.planner.plan(stages, force=args.force)
-        return Answer(explain.plan_data(plan), lambda: explain.plan_text(plan))
+    with Project.find() as project:
+        stages = project.select(args.targets)
+        if args.dry_run:
+            plan = project.planner.plan(stages, force=args.force)
+            return Answer(explain.plan_data(plan), lambda: explain.plan_text(plan))
+        end_orderly()
+        return _run(project, stages, args)
+
+
+def _run(project: Project, stages: Sequence[Stage], args: argparse.Namespace) -> Answer:
     began = time.monotonic()
     project.seal()
     compiled = project.compile()
@@ -53,7 +57,6 @@ def command_run(args: argparse.Namespace) -> Answer:
     printer.line(f"run {run_id}")
     for path in compiled:
         printer.line(f"  wrote {path}")
-    _end_on_sigterm()
     state = "failed"
     try:
         for path in _version_sources(project, stages):
@@ -61,11 +64,13 @@ def command_run(args: argparse.Namespace) -> Answer:
         with project.engine(RunPaths(run_id, recorder.directory), recorder) as engine:
             engine.run(stages, force=args.force, order=project.dvc_order())
         state = "done"
+        project.store.complete([stage.dvc_name for stage in stages])
     except KeyboardInterrupt:
         state = "interrupted"
         raise
     except TrunklineError as error:
-        error.hint = error.hint or f"type `trunkline show {run_id}` to see it again"
+        if recorder.log is not None and not error.hint:
+            error.hint = f"type `trunkline show {run_id}` to see it again"
         raise
     finally:
         recorder.finish(state)
@@ -111,12 +116,3 @@ def _data(run_id: str, reports: list[StageReport]) -> dict[str, Any]:
             for report in reports
         ],
     }
-
-
-def _end_on_sigterm() -> None:
-    """SIGTERM ends a run as Ctrl-C does: results are kept, processes are ended."""
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGTERM, interrupt)

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from trunkline.digest import digest, md5_bytes
-from trunkline.errors import ProjectError
+from trunkline.errors import Problem, ProjectError, SpecError
 from trunkline.model import Command, Function, Stage, Version
 from trunkline.ports import Facts
 
@@ -39,8 +39,13 @@ class Code:
         self._modules: dict[str, ModuleFacts | None] = {}
 
     def functions(self, module: str) -> frozenset[str] | None:
-        """The names of a project module's top-level functions; None where there is no such module."""
+        """The names of a project module's top-level functions; None where there is no such module.
+
+        Raises SpecError where the module is no Python.
+        """
         found = self.module(module)
+        if found is not None and not found.functions:
+            self._check_syntax(found.path)
         return None if found is None else frozenset(found.functions)
 
     def files(self, stage: Stage) -> tuple[str, ...]:
@@ -128,6 +133,17 @@ class Code:
         if md5_bytes(source) == md5:  # else it was edited since it was hashed
             self._facts.put("module", key, json.dumps(facts[1:]))
         return facts
+
+    def _check_syntax(self, path: str) -> None:
+        from trunkline.plan import code
+
+        with open(os.path.join(self._root, path), "rb") as stream:
+            source = stream.read()
+        line, column, reason = code.complaint(source)
+        if line:
+            lines = source.decode("utf-8", "replace").splitlines()
+            text = lines[line - 1] if line <= len(lines) else ""
+            raise SpecError([Problem(path, line, column, f"this is not valid Python: {reason}", source=text)])
 
     def _meaning(self, path: str) -> str:
         version = self._version(path)

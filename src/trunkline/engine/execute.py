@@ -8,6 +8,11 @@ What is kept when: a datum's outputs are in the cache before its result is recor
 recorded as datums finish, and a stage is published (workspace, manifest, dvc.lock, in this order)
 only when all of its datums have succeeded. Whatever ends the process in between costs at most the
 datums that were running.
+
+What goes wrong stays where it went wrong: a stage that cannot begin, whose datums fail or that cannot
+be published takes along what is downstream; everything else still runs. A stage that another process is
+at work on is the exception: from then on nothing new begins, so that of two runs at the same time one
+goes through and the other ends what it had begun.
 """
 
 from __future__ import annotations
@@ -16,24 +21,29 @@ import os
 import shutil
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, field
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field, replace
 
 from trunkline import listing
 from trunkline.engine.code import Code
 from trunkline.engine.planner import Planner
-from trunkline.errors import StageFailed, TrunklineError
+from trunkline.engine.verdict import check_declared, verdict
+from trunkline.errors import LockedError, TrunklineError
 from trunkline.model import (
     DatasetKind,
     Datum,
     Decision,
     FailedDatum,
+    Failure,
+    File,
     Function,
     Item,
     LockEntry,
     LockItem,
     ManifestRow,
     Outcome,
+    Reason,
+    ReasonKind,
     Result,
     Snapshot,
     Stage,
@@ -108,13 +118,15 @@ class Engine:
         self._order: tuple[str, ...] = ()
         self._under: dict[str, _Under] = {}
         self._reports: dict[str, StageReport] = {}
+        self._errors: dict[str, TrunklineError] = {}
 
     def run(
         self, stages: Sequence[Stage], *, force: bool = False, order: Sequence[str] = ()
     ) -> tuple[StageReport, ...]:
-        """Bring `stages` (upstream first) up to date; `order` is dvc.yaml's. Raises StageFailed.
+        """Bring `stages` (upstream first) up to date; `order` is dvc.yaml's.
 
-        An error, or an interruption, keeps every result that is already there.
+        Raises StageFailed, or the error itself where stages failed by one alone. An error, or an
+        interruption, keeps every result that is already there.
         """
         self._order = tuple(order)
         pending = {stage.ref: stage for stage in stages}
@@ -127,9 +139,9 @@ class Engine:
             self._abandon()
             raise
         reports = tuple(self._reports[stage.ref] for stage in stages)
-        failed = [report for report in reports if report.state == "failed"]
-        if failed:
-            raise _stage_failed(failed, reports)
+        error = verdict(reports, self._errors)
+        if error is not None:
+            raise error
         return reports
 
     # ------------------------------------------------------------ start
@@ -145,14 +157,30 @@ class Engine:
                     continue
                 del pending[ref]
                 progress = True
-                if any(self._lost(name) for name in upstream):
-                    self._settle(StageReport(ref, "skipped", Decision.WAIT))
+                lost = tuple(
+                    Reason(ReasonKind.UPSTREAM, name) for name in sorted(upstream) if self._lost(name)
+                )
+                if lost or self._locked_out():
+                    self._settle(StageReport(ref, "skipped", Decision.WAIT, lost))
                 else:
-                    self._start(stage, force)
+                    self._try_start(stage, force)
 
     def _lost(self, name: str) -> bool:
         report = self._reports.get(name)
         return report is not None and report.state in ("failed", "skipped")
+
+    def _locked_out(self) -> bool:
+        return any(isinstance(error, LockedError) for error in self._errors.values())
+
+    def _try_start(self, stage: Stage, force: bool) -> None:
+        """Start a stage; what keeps it from starting is its own failure."""
+        started = time.time()
+        try:
+            self._start(stage, force)
+        except TrunklineError as error:
+            self._errors[stage.ref] = error
+            report = StageReport(stage.ref, "failed", Decision.WAIT, started=started, error=error.message)
+            self._settle(replace(report, ended=time.time()))
 
     def _start(self, stage: Stage, force: bool) -> None:
         started = time.time()
@@ -176,18 +204,20 @@ class Engine:
                 locks.enter_context(self._store.holding(f"trunkline run {stage.ref}", read, write))
                 self._save_sources(stage)
             under = self._open(plan, locks, started)
+            snapshots = self._inputs(stage) if under.waiting else {}
+            self._listener.started(plan)
         except BaseException:
             locks.close()
             raise
         self._under[stage.ref] = under
-        self._listener.started(plan)
         if under.waiting:
-            self._submit(under)
+            self._submit(under, snapshots)
         else:
             self._close(under)
 
     def _open(self, plan: StagePlan, locks: ExitStack, started: float) -> _Under:
         current = [item for item in plan.datums if item.decision is not Decision.DROP]
+        waiting = {item.datum.id for item in current if item.decision is Decision.RUN}
         return _Under(
             plan=plan,
             transform=self._planner.transform(plan.stage),
@@ -196,7 +226,8 @@ class Engine:
             datums={item.datum.id: item.datum for item in current},
             keys={item.datum.id: item.key for item in current},
             results={item.datum.id: item.result for item in current if item.result is not None},
-            waiting={item.datum.id for item in current if item.decision is Decision.RUN},
+            waiting=waiting,
+            scratch=self._store.scratch() if waiting else "",
         )
 
     def _save_sources(self, stage: Stage) -> None:
@@ -205,24 +236,29 @@ class Engine:
             if leaf.dataset.kind is DatasetKind.SOURCE:
                 self._store.save_source(leaf.dataset.path)
 
-    def _submit(self, under: _Under) -> None:
-        """Queue what must run. All datums of a stage share a scratch directory: one a datum is slow."""
-        stage = under.plan.stage
-        under.scratch = self._store.scratch()
-        expected = self._ledger.seconds(stage.ref)
-        datums = [item.datum for item in under.plan.datums if item.decision is Decision.RUN]
-        for work in self._works(stage, datums, under.scratch):
-            self._pool.submit(work, expected)
-
-    def work(self, stage: Stage, datum: Datum) -> Work:
-        """One datum as a value to execute, its inputs seen to be there. Raises MissingData."""
-        return next(self._works(stage, [datum], self._store.scratch()))
-
-    def _works(self, stage: Stage, datums: Sequence[Datum], scratch: str) -> Iterator[Work]:
+    def _inputs(self, stage: Stage) -> dict[str, Snapshot]:
+        """The stage's inputs, their content seen to be in the cache. Raises MissingData."""
         snapshots = self._planner.snapshots(stage)
         self._store.ensure_inputs(
             [(leaf.dataset.path, snapshots[leaf.dataset.name].files) for leaf in stage.leaves]
         )
+        return snapshots
+
+    def _submit(self, under: _Under, snapshots: dict[str, Snapshot]) -> None:
+        """Queue what must run. All datums of a stage share a scratch directory: one a datum is slow."""
+        stage = under.plan.stage
+        expected = self._ledger.seconds(stage.ref)
+        datums = [item.datum for item in under.plan.datums if item.decision is Decision.RUN]
+        for work in self._works(stage, datums, snapshots, under.scratch):
+            self._pool.submit(work, expected)
+
+    def work(self, stage: Stage, datum: Datum) -> Work:
+        """One datum as a value to execute, its inputs seen to be there. Raises MissingData."""
+        return next(self._works(stage, [datum], self._inputs(stage), self._store.scratch()))
+
+    def _works(
+        self, stage: Stage, datums: Sequence[Datum], snapshots: dict[str, Snapshot], scratch: str
+    ) -> Iterator[Work]:
         run = stage.run if isinstance(stage.run, Function) else self._code.located(stage.run)
         for datum in datums:
             yield Work(
@@ -257,24 +293,32 @@ class Engine:
         under = self._under[outcome.stage]
         datum = under.datums[outcome.datum]
         stage = under.plan.stage
-        if outcome.failure is None:
-            if outcome.files:
-                self._store.adopt(os.path.join(outcome.scratch, "pfs", "out"), outcome.files)
+        failure = outcome.failure or self._adopt(outcome)
+        if failure is None:
             result = Result(under.keys[datum.id], outcome.files, self._run.id, outcome.seconds)
             under.results[datum.id] = result
             under.fresh.append(result)
             if len(under.fresh) >= _RECORD_EVERY or time.monotonic() - under.recorded > _BLINK:
                 self._record(under)
         else:
-            self._store.quarantine(outcome.failure.damaged)
-            log = self._run.log(stage, datum.id)
-            under.failures.append(FailedDatum(datum, outcome.failure, log))
+            self._store.quarantine(failure.damaged)
+            under.failures.append(FailedDatum(datum, failure, self._run.log(stage, datum.id)))
         if outcome.scratch != under.scratch:  # it has one of its own
             shutil.rmtree(outcome.scratch, ignore_errors=True)
         under.waiting.discard(datum.id)
         self._listener.outcome(stage, datum, outcome)
         if not under.waiting:
             self._close(under)
+
+    def _adopt(self, outcome: Outcome) -> Failure | None:
+        """Bring a datum's outputs into the cache; why that could not be."""
+        try:
+            if outcome.files:
+                self._store.adopt(os.path.join(outcome.scratch, "pfs", "out"), outcome.files)
+        except TrunklineError as error:
+            where = f" ({error.where})" if error.where else ""
+            return Failure("OutputLost", f"its output could not be kept: {error.message}{where}")
+        return None
 
     def _record(self, under: _Under) -> None:
         self._ledger.record(under.plan.stage.ref, under.fresh)
@@ -288,7 +332,8 @@ class Engine:
         try:
             entry = None if under.failures else self._commit(under)
         except TrunklineError as error:
-            self._settle(self._report(under, "failed", error=_text(error)))
+            self._errors[stage.ref] = error
+            self._settle(self._report(under, "failed", error=error.message))
         else:
             state = "failed" if under.failures else "done"
             self._settle(self._report(under, state, entry=entry))
@@ -304,7 +349,17 @@ class Engine:
             for key, datum in under.datums.items()
         )
         files = decide.merge(((row.datum.name, row.files) for row in rows), stage.ref)
-        _check_declared(stage, {file.path for file in files})
+        check_declared(stage, {file.path for file in files})
+        try:
+            return self._publish_files(under, rows, files)
+        except BaseException:
+            put_back(self._store, stage.dvc_name)
+            raise
+
+    def _publish_files(
+        self, under: _Under, rows: tuple[ManifestRow, ...], files: tuple[File, ...]
+    ) -> LockEntry:
+        stage = under.plan.stage
         version = self._store.checkout(stage.path, files)
         manifest = self._store.save_manifest(stage.manifest_path, rows, under.transform)
         self._planner.gather.settle(stage.path, version, files)
@@ -320,12 +375,13 @@ class Engine:
         self, under: _Under, state: str, *, entry: LockEntry | None = None, error: str = ""
     ) -> StageReport:
         plan = under.plan
+        places = {datum: place for place, datum in enumerate(under.datums)}
         return StageReport(
             stage=plan.stage.ref,
             state=state,
             decision=plan.decision,
             reasons=plan.reasons,
-            run=plan.count(Decision.RUN) - len(under.failures),
+            run=plan.count(Decision.RUN) - len(under.waiting) - len(under.failures),
             reuse=plan.count(Decision.REUSE),
             drop=plan.count(Decision.DROP),
             total=len(under.datums),
@@ -333,7 +389,7 @@ class Engine:
             ended=time.time(),
             transform=under.transform,
             entry=entry,
-            failures=tuple(under.failures),
+            failures=tuple(sorted(under.failures, key=lambda failed: places[failed.datum.id])),
             error=error,
         )
 
@@ -342,11 +398,12 @@ class Engine:
         self._listener.finished(report)
 
     def _abandon(self) -> None:
-        """Keep what is done; end what is running."""
+        """Keep what is done; end what is running. What ends the run is told, not what comes after it."""
         self._pool.close(now=True)
         for under in self._under.values():
-            self._record(under)
-            under.locks.close()
+            with under.locks, suppress(TrunklineError):
+                self._record(under)
+                self._settle(self._report(under, "interrupted"))
         self._under = {}
 
 
@@ -356,34 +413,10 @@ def _paths(plan: StagePlan) -> tuple[list[str], list[str]]:
     return read, [stage.path, stage.manifest_path]
 
 
-def _check_declared(stage: Stage, paths: set[str]) -> None:
-    """Whatever the stage declares as model, metric or plot must have been written."""
-    declared = {"metrics": stage.metrics, "plots": tuple(plot.path for plot in stage.plots)}
-    if stage.model is not None:
-        declared["model"] = (stage.model.path,)
-    for kind, files in declared.items():
-        for path in files:
-            if path not in paths:
-                raise StageFailed(
-                    f"stage {stage.ref} declares {path} under `{kind}`, and no datum wrote it",
-                    where=stage.pipeline_file,
-                    hint=f"return it from {stage.run} under the key {path!r}, or take it out of `{kind}`",
-                )
-
-
-def _text(error: TrunklineError) -> str:
-    return "\n".join(filter(None, (error.message, error.hint)))
-
-
-def _stage_failed(failed: list[StageReport], reports: tuple[StageReport, ...]) -> StageFailed:
-    names = ", ".join(report.stage for report in failed)
-    datums = sum(len(report.failures) for report in failed)
-    kept = sum(report.run for report in failed)
-    what = f"{datums} datum{'s' if datums != 1 else ''} failed" if datums else failed[0].error
-    skipped = [report.stage for report in reports if report.state == "skipped"]
-    message = f"{names}: {what}"
-    if kept:
-        message += f"; the results of {kept} other datums are kept"
-    if skipped:
-        message += f"; not run: {', '.join(skipped)}"
-    return StageFailed(message, where=names)
+def put_back(store: Store, dvc_name: str) -> None:
+    """Make the workspace show the last locked version of a stage again, as far as the cache has it."""
+    with suppress(TrunklineError):
+        entry = store.lock_entry(dvc_name)
+        for out in entry.outs if entry is not None else ():
+            with suppress(TrunklineError):  # why it is put back is told; what is lost shows in the next plan
+                store.checkout(out.path, store.listing(out.md5))

@@ -44,6 +44,7 @@ _PATIENCE = 60.0  # seconds to wait for another writer
 _RECENT = 20  # runs of a stage whose mean is its likely duration
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+_UNWRITABLE = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL)
 
 # A forked child must neither use nor close what its parent has open.
 _inherited: list[sqlite3.Connection] = []
@@ -133,7 +134,10 @@ class Results:
         return self._read(work, False)
 
     def learn(self, manifest: str, rows: Sequence[ManifestRow], *, stage: str = "", run: str = "") -> None:
-        """Make a manifest's rows results. What is known already stays; nothing is known of times."""
+        """Make a manifest's rows results. What is known already stays; nothing is known of times.
+
+        Where nothing can be written they stay unknown: planning must not fail for it.
+        """
         found = sorted((row.key, _encode(row.files)) for row in rows)
 
         def work(connection: sqlite3.Connection) -> None:
@@ -144,7 +148,8 @@ class Results:
             )
             connection.execute("INSERT OR IGNORE INTO manifests VALUES (?)", (manifest,))
 
-        self._write(work)
+        with suppress(StoreError):
+            self._write(work)
 
     # ------------------------------------------------------------ the database
 
@@ -223,7 +228,14 @@ class Results:
             self._path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False
         )
         self._connection, self._opened = connection, _identity(self._path)
-        version = _prepared(connection)
+        try:
+            version = _prepared(connection)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF not in _UNWRITABLE or not self._settled():
+                raise
+            connection.close()
+            connection = self._connection = self._readable()
+            version = connection.execute("PRAGMA user_version").fetchone()[0]
         if version > SCHEMA:
             self._close()
             raise ProjectError(
@@ -234,6 +246,20 @@ class Results:
         if version < SCHEMA:
             raise _DamagedError
         return connection
+
+    def _settled(self) -> bool:
+        """Whether all that was written stands in the file itself, and none of it in the log beside it."""
+        try:
+            return not os.path.getsize(f"{self._path}-wal")
+        except FileNotFoundError:
+            return True
+
+    def _readable(self) -> sqlite3.Connection:
+        """A connection for reading where nothing can be written, as on a read-only or a full disk."""
+        from urllib.parse import quote
+
+        location = f"file:{quote(self._path)}?immutable=1"
+        return sqlite3.connect(location, uri=True, isolation_level=None, check_same_thread=False)
 
     def _close(self) -> None:
         connection, self._connection = self._connection, None

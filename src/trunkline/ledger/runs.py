@@ -270,7 +270,9 @@ def _state(runner: str, stages: list[StageRecord]) -> str:
     """
     if any(stage.state == "failed" for stage in stages):
         return "failed"
-    unfinished = any(stage.state == "running" or stage.outcome == "uncommitted" for stage in stages)
+    unfinished = any(
+        stage.state in ("running", "interrupted") or stage.outcome == "uncommitted" for stage in stages
+    )
     if runner == "trunkline" or unfinished or not stages:
         return "interrupted"
     return "superseded" if any(stage.outcome == "superseded" for stage in stages) else "done"

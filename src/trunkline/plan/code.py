@@ -63,6 +63,19 @@ def functions(source: bytes) -> tuple[str, ...]:
     return tuple(sorted({n.name for n in body if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)}))
 
 
+def complaint(source: bytes) -> tuple[int, int, str]:
+    """Why a module is no Python of the running version: line, column (from 1), reason; 0 where it is."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            ast.parse(source)
+        except SyntaxError as error:
+            return error.lineno or 1, max(1, error.offset or 1), error.msg
+        except (ValueError, RecursionError, MemoryError) as error:
+            return 1, 1, str(error) or type(error).__name__
+    return 0, 0, ""
+
+
 def _parse(source: bytes) -> ast.Module | None:
     with warnings.catch_warnings():
         # An invalid escape sequence is a warning of another kind in each version, never our matter.

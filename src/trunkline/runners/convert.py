@@ -101,13 +101,17 @@ def csv_bytes(value: Any) -> bytes:
 
 
 def _csv_frame(path: str) -> Any:
-    """As pandas reads it, which takes the first of too many values in a line for the name of the row."""
+    """Where lines have too many values, pandas would drop some with a warning, or take one for the index."""
+    import warnings
+
     import pandas as pd
 
-    frame = pd.read_csv(path)
-    if not isinstance(frame.index, pd.RangeIndex):
-        raise ValueError("its lines have more values than the first has names")
-    return frame
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", pd.errors.ParserWarning)
+        try:
+            return pd.read_csv(path, index_col=False)
+        except pd.errors.ParserWarning as error:
+            raise ValueError("its lines have more values than the first has names") from error
 
 
 def _csv(path: str) -> pa.Table:

@@ -5,12 +5,13 @@
 
 Kinds of our own: BadFunction (the function cannot be found or called), BadInput (a file is not what
 its suffix says), MissingData (an input left the cache), BadOutput (the result has no form as files),
-InputModified (the datum wrote to its input), ExitCode and CommandNotFound (commands), WorkerDied (the
+InputModified (the datum wrote to its input), DiskError (its files could not be laid out or written), ExitCode and CommandNotFound (commands), WorkerDied (the
 process ended). Every other kind is the name of an exception.
 """
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import re
@@ -40,9 +41,23 @@ def describe(error: BaseException, work: Work | None = None) -> Failure:
         failure = error.failure
     elif isinstance(error, TrunklineError):
         failure = Failure("BadOutput", f"{error.message}; {error.hint}" if error.hint else error.message)
+    elif isinstance(error, OSError) and error.errno and not _by_user(error):
+        failure = _refused(error, work)
     else:
         failure = Failure(type(error).__name__, _text(error), user_traceback(error))
     return _named(failure, work) if work else failure
+
+
+def _by_user(error: BaseException) -> bool:
+    """Whether the user's code had a part in it."""
+    return any(_users(frame.filename) for frame in traceback.extract_tb(error.__traceback__))
+
+
+def _refused(error: OSError, work: Work | None) -> Failure:
+    """What the operating system refused us while we laid out inputs or wrote outputs."""
+    place = f" (in {os.path.dirname(work.scratch)})" if work else ""
+    advice = "; free some space and run again" if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
+    return Failure("DiskError", f"{os.strerror(error.errno or 0)}{place}{advice}")
 
 
 def user_traceback(error: BaseException) -> str:

@@ -24,7 +24,6 @@ from trunkline.errors import CorruptData, MissingData
 from trunkline.model import File
 from trunkline.store.config import Config
 from trunkline.store.files import (
-    remove_quietly,
     replace_bytes,
     sync_directory,
     sync_file,
@@ -149,6 +148,7 @@ class Cache:
             name = f"{md5}.{os.getpid()}.{next(self._numbers)}"
             with contextlib.suppress(FileNotFoundError):
                 os.rename(path, os.path.join(folder, name))
+                _tell(os.path.join(folder, name))
             with self._lock:
                 self._intact.pop(md5, None)
                 self._unsynced.pop(md5, None)
@@ -179,10 +179,10 @@ class Cache:
             sync_file(source)
         self._place(source, file.md5, stat, durable)
 
-    def _place(self, source: str, md5: str, stat: Stat, durable: bool) -> None:
-        """Rename a file into the cache, unless a trusted object is there already."""
+    def _place(self, source: str, md5: str, stat: Stat, durable: bool) -> bool:
+        """Rename a file into the cache, unless a trusted object is there already; whether it was."""
         if self._has(md5):
-            return
+            return False
         fan = md5[:2]
         if fan not in self._fans:
             self._make_fan(fan)
@@ -194,6 +194,7 @@ class Cache:
         if durable:
             sync_directory(f"{self._objects}/{fan}")
         self._trust(md5, stat, durable=durable)
+        return True
 
     def _has(self, md5: str) -> bool:
         """Whether the object is there and trusted. One of unknown worth is not worth hashing: it is
@@ -230,8 +231,9 @@ class Cache:
         if copied.st_mode & 0o7777 != MODE:
             os.chmod(temporary, MODE)
         with self._lock:
-            self._place(temporary, md5, stat_of(copied), durable=False)
-        remove_quietly(temporary)
+            placed = self._place(temporary, md5, stat_of(copied), durable=False)
+        if not placed:
+            os.unlink(temporary)
 
     # ------------------------------------------------------------ listings
 
@@ -263,6 +265,15 @@ class Cache:
             return tuple(File(_inside(row["relpath"]), row["md5"], -1) for row in json.loads(data))
         except (ValueError, TypeError, KeyError) as error:
             raise _damaged_listing(path) from error
+
+
+def _tell(path: str) -> None:
+    """What was damaged is made again, or asked for, without a word; but somebody has a disk to look at."""
+    import logging  # its handler of last resort writes to stderr
+
+    logging.getLogger(__name__).warning(
+        "warning: an object of the cache was damaged; it was put aside: %s", path
+    )
 
 
 def _inside(path: str) -> str:

@@ -59,6 +59,13 @@ def ready_to_commit(root: str, paths: Sequence[str]) -> None:
     _refuse_edits(place, base, base)
 
 
+def ready_to_stage(root: str, paths: Sequence[str]) -> None:
+    """See that the working tree has `paths` as they are staged. Raises ProjectError."""
+    place = Place.of(root)
+    index = _index_entries(place, dict.fromkeys(paths))
+    _refuse_edits(place, index, index)
+
+
 def commit_paths(root: str, paths: Sequence[str], message: str, *, hooks: bool = False) -> str:
     """Commit `paths` as the working tree has them. As `commit_files`."""
     return commit_files(root, _contents(root, paths), message, hooks=hooks)
@@ -101,9 +108,12 @@ def stage(root: str, paths: Sequence[str]) -> None:
 
 
 def stage_files(root: str, changes: Mapping[str, bytes | None]) -> None:
-    """Put new contents of these files into the index, without a commit. Raises ProjectError."""
+    """Put new contents of these files into the index, on top of what is staged of them already.
+
+    Raises ProjectError where the working tree has neither that nor the new contents.
+    """
     place = Place.of(root)
-    base = _tree_entries(place, _tip(place, "HEAD"), changes)
+    base = _index_entries(place, changes)
     target = _targets(place, changes, base)
     _refuse_edits(place, base, target)
     _stage(place, base, target)

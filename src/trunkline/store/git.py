@@ -11,7 +11,14 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from trunkline.errors import UsageError
 from trunkline.model import Commit, GitState
-from trunkline.store.commit import commit_files, commit_paths, ready_to_commit, stage, stage_files
+from trunkline.store.commit import (
+    commit_files,
+    commit_paths,
+    ready_to_commit,
+    ready_to_stage,
+    stage,
+    stage_files,
+)
 from trunkline.store.gitcall import Place, attempt, call, text
 
 __all__ = [
@@ -22,6 +29,7 @@ __all__ = [
     "is_edited",
     "log_of",
     "ready_to_commit",
+    "ready_to_stage",
     "resolve",
     "show",
     "show_many",

@@ -16,14 +16,16 @@
         outs: […]
 
 The file ends up as DVC would have written it, byte for byte: `locktext` does the writing. A stage
-that is new goes where a run one by one, in a given order, would have put it: DVC appends.
+that is new goes where a run one by one, in a given order, would have put it: DVC appends. So the
+stages that a run has added are remembered until it comes to its end (`.dvc/tmp/trunkline/young.json`):
+the run that takes up what another left puts the rest where that would have put it.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from threading import RLock
 from typing import Any
@@ -32,10 +34,11 @@ from trunkline.digest import md5_bytes
 from trunkline.errors import StoreError
 from trunkline.model import LockEntry, LockItem
 from trunkline.store import locktext, yamltext
-from trunkline.store.files import replace_bytes
+from trunkline.store.files import remove_quietly, replace_bytes
 from trunkline.store.memo import Memo
 
 NAME = "dvc.lock"
+_REPAIR = "type `git checkout dvc.lock`; or delete it and run: results that are known are reused"
 
 
 def parse(text: str, file: str = NAME) -> dict[str, LockEntry]:
@@ -51,6 +54,7 @@ class LockFile:
         self._memo = memo
         self._guard = guard
         self._read: tuple[str, dict[str, LockEntry]] = ("", {})
+        self._young = os.path.join(root, ".dvc", "tmp", "trunkline", "young.json")
         self._first: frozenset[str] | None = None  # the entries that were there when the run began
         self._lock = RLock()
 
@@ -63,10 +67,18 @@ class LockFile:
         """Replace or insert one stage's entry, durably. Raises LockedError."""
         with self._lock, self._guard():
             old = self._text()
-            self._parsed(old)
+            if name in order and name not in self._parsed(old):
+                self._remember(name)
             new = locktext.put(old, name, as_data(entry), self._followers(name, order))
             if new != old:
                 replace_bytes(self._path, new.encode(), durable=True)
+
+    def complete(self, names: Collection[str]) -> None:
+        """These stages are done: from here on a stage that is new goes behind them."""
+        with self._lock:
+            young = self._added()
+            if young and not young.isdisjoint(names):
+                self._save_young(young.difference(names))
 
     def begin(self) -> None:
         """From now on what is in the file counts as older than the run."""
@@ -79,6 +91,25 @@ class LockFile:
             return frozenset()
         later = frozenset(order[order.index(name) + 1 :])
         return later - (self._first or frozenset())
+
+    def _added(self) -> frozenset[str]:
+        """The stages that runs have added which then did not come to their end."""
+        try:
+            with open(self._young, encoding="utf-8") as stream:
+                return frozenset(json.load(stream))
+        except (OSError, ValueError, TypeError):
+            return frozenset()  # it decides an order that nobody depends on
+
+    def _remember(self, name: str) -> None:
+        """Before the entry itself: a run that is killed in between has then added nothing."""
+        self._save_young(self._added() | {name})
+
+    def _save_young(self, names: frozenset[str]) -> None:
+        if names:
+            os.makedirs(os.path.dirname(self._young), exist_ok=True)
+            replace_bytes(self._young, json.dumps(sorted(names)).encode())
+        else:
+            remove_quietly(self._young)
 
     def _text(self) -> str:
         try:
@@ -93,7 +124,7 @@ class LockFile:
         if self._read[0] != text:
             self._read = (text, _entries(_data(self._memo, text), NAME))
         if self._first is None:
-            self._first = frozenset(self._read[1])
+            self._first = frozenset(self._read[1]) - self._added()
         return self._read[1]
 
 
@@ -142,18 +173,12 @@ def _entries(data: Any, file: str) -> dict[str, LockEntry]:
     if stages is None and isinstance(data, Mapping):
         return {}
     if not isinstance(stages, Mapping):
-        raise StoreError(
-            f"{file} is not a lock file of DVC 2 or later",
-            where=file,
-            hint="type `dvc repro` to write it anew",
-        )
+        raise StoreError(f"{file} is not a lock file of DVC 2 or later", where=file, hint=_REPAIR)
     try:
         return {str(name): _entry(stage) for name, stage in stages.items()}
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise StoreError(
-            f"{file} has an entry that DVC would not have written",
-            where=file,
-            hint=f"type `git checkout {file}`, or remove the entry",
+            f"{file} has an entry that DVC would not have written", where=file, hint=_REPAIR
         ) from error
 
 

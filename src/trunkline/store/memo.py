@@ -74,6 +74,9 @@ class Memo:
                 self._connection.close()
                 self._connection = None
 
+    def __del__(self) -> None:
+        self.close()  # from Python 3.13 on, one that is left open is a warning
+
     # ------------------------------------------------------------ trees
 
     def tree(self, path: str) -> Tree | None:

@@ -57,6 +57,10 @@ class DvcStore:
         """A new run begins: what is in dvc.lock now counts as older than it."""
         self._lock_file.begin()
 
+    def complete(self, dvc_names: Sequence[str]) -> None:
+        """A run of these stages came to its end."""
+        self._lock_file.complete(dvc_names)
+
     def settle(self) -> None:
         """Return when all that came into the cache is on the disk; `write_lock` does so by itself."""
         with _border(self.cache_dir):
