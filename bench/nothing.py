@@ -7,7 +7,9 @@ against a bare walk over every file of `data/`.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from bench.figures import Figure
 from bench.processes import Cost, medians
@@ -56,12 +58,22 @@ def _small(sizes: Sizes, tree: Tree) -> Iterator[Figure]:
 
 
 def _large(sizes: Sizes, tree: Tree) -> Iterator[Figure]:
-    """A hundred directories, of each of which the first file becomes a datum: a quick stage, a large dataset."""
+    """A hundred directories, of each of which the first file becomes a datum: a quick stage, a large dataset.
+
+    A thousand contents with a hundred names each: a walk asks for the same stats, and it takes
+    seconds instead of minutes to make and to remove.
+    """
+    first: dict[int, Path] = {}
     for number in range(sizes.files):
         folder, file = number % 100, number // 100
         path = tree.root / f"data/letters/{folder:02}/{folder:02}-{file:04}.txt"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(f"letter {number}\n")
+        if folder == number:
+            path.parent.mkdir(parents=True)
+        if number < 1000:
+            first[number] = path
+            path.write_text(f"letter {number}\n")
+        else:
+            os.link(first[number % 1000], path)
     costs = _costs(tree, '/*/*-0000.txt', sizes.few)
     where = f"5 stages, {sizes.files:,} files"
     for name in COMMANDS:

@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bench.processes import Command, Cost, run
-from trunkline.project import Project
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
@@ -47,9 +46,7 @@ class Tree:
 
     def source(self, name: str) -> None:
         """Version the dataset `data/<name>`, as `trunkline put` would have; its objects outlive `make_cold`."""
-        project = Project(str(self.root))
-        project.store.save_source(f"data/{name}")
-        project.store.close()
+        self.do(sys.executable, str(HERE / "save_source.py"), name)
         self._kept.update(self._objects())
 
     def do(self, *argv: str) -> Cost:
