@@ -170,8 +170,9 @@ def _differences(known: Mapping[str, str], found: Mapping[str, str]) -> list[str
         for what, paths in groups.items()
         if paths
     ]
+    last = f"{HELD_BACK}.csv"
     return lines or [
-        f"  all as the package has them{'' if f'{HELD_BACK}.csv' in found else f', {HELD_BACK} held back'}"
+        f"  all as the package has them, {last} {'among them' if last in found else 'held back'}"
     ]
 
 

@@ -25,8 +25,10 @@ def first_run(root: Path) -> None:
     trunkline(root, "lineage", str(MODEL))
     print(f"\n{verdict(root)}")
     _title("three things to type next")
-    for command, meaning in _next(root):
-        print(f"  {command:58} {meaning}")
+    commands = _next(root)
+    width = max(len(command) for command, _ in commands)
+    for command, meaning in commands:
+        print(f"  {command:{width}}  {meaning}")
 
 
 def _sources(root: Path) -> None:
@@ -39,10 +41,14 @@ def _sources(root: Path) -> None:
 
 
 def _next(root: Path) -> list[tuple[str, str]]:
+    if (root / f"data/flights_raw/{data.HELD_BACK}.csv").exists():
+        first = (typed(root, "runs"), "the runs so far; `show` and `logs` tell more of one")
+    else:
+        first = ("make one-more-day", f"{data.HELD_BACK} arrives: one datum a stage, the rest reused")
     return [
-        ("make one-more-day", f"{data.HELD_BACK} arrives: one datum a stage, the rest reused"),
-        (typed(root, "why", "flights.train"), "why a stage ran, or from which run it is reused"),
+        first,
         (typed(root, "lineage", str(MODEL), "--json"), "the same lineage, for programs"),
+        (typed(root, "init", "../mine"), "a project for your own data: section 2 of the README"),
     ]
 
 

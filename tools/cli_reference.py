@@ -42,6 +42,7 @@ traceback of an error. The exit code is the same with and without them:
 | 2 | the command line, the project or a pipeline file is wrong |
 | 3 | a stage failed, or data is missing or damaged |
 | 130 | interrupted |
+| 141 | whoever read the output went away, as in `trunkline runs \\| head` |
 """
 EVERYWHERE = {"help", "json", "debug"}
 
