@@ -57,7 +57,7 @@ def bench(sizes: Sizes, make: Callable[[str], Tree]) -> Iterator[Figure]:
 
 
 def _cold(sizes: Sizes, tree: Tree, kind: str) -> Figure:
-    loop = tree.floor("loop", kind, "data/parts", "prepared")
+    loop = tree.floor("loop", kind, "data/parts", "prepared", before=lambda: tree.make_cold("prepared"))
     ours = tree.trunkline("run", before=lambda: tree.make_cold("data/p"))
     costs = medians(sizes.few, loop, ours)
     _same(tree.root / "prepared", tree.root / "data/p/s")

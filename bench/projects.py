@@ -30,6 +30,7 @@ class Tree:
         self.do("git", "add", "-A")
         self.do("git", "commit", "-qm", "Empty")
         self._kept: set[str] = set()
+        self._trashed = 0
 
     def write(self, path: str, text: str | bytes) -> Path:
         """Write a file; one that is a link into a cache is replaced, not written through."""
@@ -68,13 +69,21 @@ class Tree:
     # ------------------------------------------------------------ back to the start
 
     def make_cold(self, *outputs: str) -> None:
-        """Forget every result: outputs, lock, results index, run records, objects that are no source's."""
-        for path in (*outputs, ".trunkline", ".dvc/cache/trunkline"):
-            shutil.rmtree(self.root / path, ignore_errors=True)
-        (self.root / "dvc.lock").unlink(missing_ok=True)
+        """Forget every result: outputs, lock, results index, run records, objects that are no source's.
+
+        Moved away, not removed: on some file systems the next files made are dear after that.
+        """
+        self._trashed += 1
+        trash = self.root.parent / f"trash-{self._trashed}"
+        for path in (*outputs, ".trunkline", ".dvc/cache/trunkline", "dvc.lock"):
+            if (self.root / path).exists():
+                (trash / path).parent.mkdir(parents=True, exist_ok=True)
+                os.rename(self.root / path, trash / path)
         for path in self._objects():
             if path not in self._kept:
-                os.unlink(path)
+                name = os.path.basename(os.path.dirname(path)) + os.path.basename(path)
+                (trash / "objects").mkdir(parents=True, exist_ok=True)
+                os.rename(path, trash / "objects" / name)
 
     def forget_cache(self) -> None:
         """An empty cache, and nobody who remembers hashes."""

@@ -18,9 +18,9 @@ Listing = tuple[File, ...]
 _AFTER_SLASH = chr(ord("/") + 1)
 
 
-def version(files: Listing) -> Version:
-    """The version of a dataset that holds exactly these files."""
-    oid = tree_oid((file.path, file.md5) for file in files)
+def version(files: Listing, skip: int = 0) -> Version:
+    """The version of a dataset that holds exactly these files, `skip` characters of their paths left out."""
+    oid = tree_oid((file.path[skip:], file.md5) for file in files)
     return Version(oid, sum(file.size for file in files), len(files))
 
 
@@ -38,8 +38,7 @@ def part(files: Listing, path: str) -> Version | None:
     if at < len(files) and files[at].path == path:
         return Version(files[at].md5, files[at].size, None)
     inside = below(files, path)
-    skip = len(path) + 1 if path else 0
-    return version(tuple(file._replace(path=file.path[skip:]) for file in inside)) if inside else None
+    return version(inside, len(path) + 1 if path else 0) if inside else None
 
 
 def _place(files: Listing, path: str) -> int:

@@ -33,7 +33,17 @@ def test_dvc_commit_accepts_an_edited_output(ran: Tree) -> None:
     ran.dvc("commit", "-q", "-f", "letters-total")
     settled(ran)
     assert "accepted by dvc commit: these outputs were edited" in ran.trunkline("why", "letters.total").out
+
+
+def test_dvc_commit_accepts_a_change_of_data(ran: Tree) -> None:
+    ran.write(f"{RAW}/a.txt", "omega")
+    ran.dvc("commit", "-q", "-f")
+    settled(ran)
+    assert "accepted by dvc commit: other inputs" in ran.trunkline("why", "letters.upper").out
     assert ran.trunkline("why", "letters.count", "--json").data["accepted"] == ""
+    ran.write(f"{RAW}/b.txt", "beat")
+    ran.trunkline("run")
+    assert ran.counts()["letters.upper"] == (2, 1, 0), "what was never made of these data is made now"
 
 
 # ---------------------------------------------------------------- sources
@@ -137,6 +147,14 @@ def test_without_force_dvc_repro_reuses_what_it_knows(ran: Tree) -> None:
     ran.dvc("repro", "-q")
     assert ran.counts()["letters.upper"] == (0, 3, 0)
     assert ran.published() == first
+    settled(ran)
+
+
+def test_after_dvc_repro_no_commit_a_run_brings_the_source_into_the_cache(ran: Tree) -> None:
+    ran.write(f"{RAW}/a.txt", "omegas")
+    ran.dvc("repro", "-q", "--no-commit")
+    assert "not in cache" in ran.dvc("status").out
+    assert ran.trunkline("run").out.count("up to date") == 3
     settled(ran)
 
 

@@ -76,6 +76,13 @@ def test_a_package_goes_before_a_module_of_its_name(world: World) -> None:
     assert "stages/unused.py" not in world.code().files(function())
 
 
+def test_a_directory_without_init_is_a_package_too(world: World) -> None:
+    world.write("loose/a.py", "from loose import b\nimport loose.nothing\n")
+    world.write("loose/b.py", "")
+    assert world.code().files(function("loose.a")) == ("loose/a.py", "loose/b.py")
+    assert world.code().files(function("loose.nothing")) == ()
+
+
 def test_declared_files_count_and_must_be_there(world: World) -> None:
     world.write("sql/query.sql", "select 1\n")
     assert "sql/query.sql" in world.code().files(function("stages.unused", "sql/query.sql"))

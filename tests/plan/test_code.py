@@ -1,11 +1,9 @@
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import pytest
 
 from trunkline.digest import digest
-from trunkline.plan.code import CodeFile, canonical, closure, code_digest, functions, imports
+from trunkline.plan.code import canonical, code_digest, functions, imports
 
 
 def meaning(source: str) -> str:
@@ -168,55 +166,3 @@ def test_imports_of_a_package(source: str, expected: list[str]) -> None:
 
 def test_a_module_at_the_top_has_no_package() -> None:
     assert imports(b"from . import a\nfrom .b import c", "m", False) == ()
-
-
-class Modules:
-    """Modules by name; resolves as a project does, and counts."""
-
-    def __init__(self, sources: Mapping[str, str], packages: tuple[str, ...] = ()) -> None:
-        self.sources = sources
-        self.packages = packages
-        self.asked: list[str] = []
-
-    def __call__(self, name: str) -> tuple[str, bytes, bool] | None:
-        self.asked.append(name)
-        if name not in self.sources:
-            return None
-        package = name in self.packages
-        path = name.replace(".", "/") + ("/__init__.py" if package else ".py")
-        return path, self.sources[name].encode(), package
-
-
-def test_closure_is_transitive_with_packages_and_sorted() -> None:
-    modules = Modules(
-        {
-            "stages": "",
-            "stages.clean": "from stages.lib import text\nimport pandas",
-            "stages.lib": "from . import paths",
-            "stages.lib.text": "def f(): from helper import g",
-            "stages.lib.paths": "import os",
-            "stages.unused": "",
-            "helper": "import stages.clean",
-        },
-        packages=("stages", "stages.lib"),
-    )
-    assert closure("stages.clean", modules) == (
-        CodeFile("helper.py", "helper"),
-        CodeFile("stages/__init__.py", "stages"),
-        CodeFile("stages/clean.py", "stages.clean"),
-        CodeFile("stages/lib/__init__.py", "stages.lib"),
-        CodeFile("stages/lib/paths.py", "stages.lib.paths"),
-        CodeFile("stages/lib/text.py", "stages.lib.text"),
-    )
-    assert len(modules.asked) == len(set(modules.asked))
-
-
-def test_closure_leaves_trunkline_out_and_takes_namespace_packages() -> None:
-    modules = Modules({"n.a": "import trunkline.model\nfrom n import b", "n.b": "", "trunkline.model": ""})
-    assert closure("n.a", modules) == (CodeFile("n/a.py", "n.a"), CodeFile("n/b.py", "n.b"))
-    assert closure("missing", modules) == ()
-
-
-def test_closure_takes_imports_from_whoever_remembers_them() -> None:
-    modules = Modules({"a": "import b", "b": "", "c": ""})
-    assert [file.module for file in closure("a", modules, lambda source, name, package: ("c",))] == ["a", "c"]

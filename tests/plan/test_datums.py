@@ -103,7 +103,7 @@ def test_a_cross_with_an_empty_side_has_no_datum() -> None:
 
 
 def test_a_join_pairs_equal_keys_and_leaves_the_rest_out() -> None:
-    declared = Join((leaf("x", "/(*).csv", join_on="$1"), leaf("y", "/day-(*)/", join_on="$1")))
+    declared = Join((leaf("x", "/(*).csv", join_on="$1"), leaf("y", "/day-(*)", join_on="$1")))
     found = formed(
         declared, x=snapshot(["2.csv", "1.csv", "3.csv"]), y=snapshot(["day-2/a", "day-1/b", "day-4/c"])
     )

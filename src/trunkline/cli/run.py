@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -76,24 +77,29 @@ def _run(project: Project, stages: Sequence[Stage], args: argparse.Namespace) ->
         recorder.finish(state)
         printer.close()
         said = {"done": "done", "failed": "FAILED", "interrupted": "interrupted"}[state]
-        printer.line(f"run {run_id} {said} in {seconds(time.monotonic() - began)}")
+        more = "; what was done is kept" if state == "interrupted" else ""
+        printer.line(f"run {run_id} {said} in {seconds(time.monotonic() - began)}{more}")
     return Answer(_data(run_id, recorder.reports), lambda: "")
 
 
 def _version_sources(project: Project, stages: Sequence[Stage]) -> Iterator[str]:
-    """Let the pointers of these stages' sources name what is there, as `dvc repro` does; those that changed.
+    """Version what is there of these stages' sources, as `dvc repro` does; the pointers that changed.
 
     A pointer may be wrong where every stage is up to date: git took it to another commit, or what
-    changed is a part of the dataset that no stage reads.
+    changed is a part of the dataset that no stage reads. Or its data are not in the cache: they came
+    by another way than DVC.
     """
     leaves = [leaf.dataset for stage in stages for leaf in stage.leaves]
     for path in sorted({dataset.path for dataset in leaves if dataset.kind is DatasetKind.SOURCE}):
         pointer = f"{path}.dvc"
         present, named = project.gather.version(path), project.store.pointer(pointer)
-        if None not in (present, named) and present != named:
+        if present is None or named is None:
+            continue
+        if present != named or not os.path.exists(project.store.object_path(present.oid)):
             with project.store.holding("trunkline run", [path], []):
                 project.gather.settle(path, project.store.save_source(path))
-            yield pointer
+            if present != named:
+                yield pointer
 
 
 def _data(run_id: str, reports: list[StageReport]) -> dict[str, Any]:

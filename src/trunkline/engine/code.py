@@ -11,13 +11,17 @@ from __future__ import annotations
 import json
 import os
 import posixpath
+import sys
 from collections.abc import Callable
 from typing import NamedTuple
 
-from trunkline.digest import digest, md5_bytes
+from trunkline.digest import SCHEME, md5_bytes
 from trunkline.errors import Problem, ProjectError, SpecError
 from trunkline.model import Command, Function, Stage, Version
 from trunkline.ports import Facts
+
+# What reads the source: another scheme of digests, or another Python's grammar, may see other facts.
+_READER = f"{SCHEME}:{sys.version_info.major}.{sys.version_info.minor}"
 
 
 class ModuleFacts(NamedTuple):
@@ -59,8 +63,9 @@ class Code:
 
     def digest(self, stage: Stage) -> str:
         """What the code means: unchanged by comments, formatting, and unread docstrings."""
-        parts = {path: self._meaning(path) for path in self.files(stage)}
-        return digest("code", parts)
+        from trunkline.plan.code import code_digest
+
+        return code_digest({path: self._meaning(path) for path in self.files(stage)})
 
     def located(self, command: Command) -> Command:
         """The command with every argument that names a project file made absolute."""
@@ -118,7 +123,7 @@ class Code:
         return None
 
     def _read(self, path: str, md5: str, module: str, is_package: bool) -> ModuleFacts:
-        key = f"{md5}:{module}:{int(is_package)}"
+        key = f"{_READER}:{md5}:{module}:{int(is_package)}"
         known = self._facts.get("module", key)
         if known is not None:
             meaning, imports, functions = json.loads(known)

@@ -17,6 +17,7 @@ from trunkline.engine.code import Code
 from trunkline.engine.gather import Gather
 from trunkline.engine.manifests import ManifestFacts, Manifests
 from trunkline.errors import MissingData
+from trunkline.globs import Pattern
 from trunkline.model import (
     DatasetKind,
     Datum,
@@ -34,7 +35,6 @@ from trunkline.model import (
     StagePlan,
 )
 from trunkline.plan import decide, graph
-from trunkline.plan.globs import Pattern
 from trunkline.ports import Ledger, Store
 
 
@@ -97,14 +97,20 @@ class Planner:
         )
 
     def accepted(self, stage: Stage) -> str:
-        """How outputs came to be accepted that present code did not make; "" where it made them."""
+        """How outputs came to be accepted that code and inputs as they are did not make; "" where they did."""
         locked = self._store.lock_entry(stage.dvc_name)
         facts = self._manifest_facts(stage, locked)
         if facts is None:
             return ""
         if facts.transform != self.transform(stage):
             return "accepted by dvc commit: other code or parameters made these outputs"
-        if not self._as_made(stage, locked):
+        rows, output = self._recall(stage, locked), _item(locked, stage.path)
+        if not rows or output is None:
+            return ""
+        if {row.key for row in rows} != set(self._keyed(stage)[1]):
+            return "accepted by dvc commit: other inputs made these outputs"
+        files = decide.merge((row.datum.name, row.files) for row in rows)
+        if listing.version(files).oid != output.md5:
             return "accepted by dvc commit: these outputs were edited after they had been made"
         return ""
 
@@ -184,15 +190,6 @@ class Planner:
         if not self._ledger.knows(manifest.md5):
             self._ledger.learn(manifest.md5, rows)
         return rows
-
-    def _as_made(self, stage: Stage, locked: LockEntry | None) -> bool:
-        """Whether the locked dataset holds what its manifest says, as far as that can be read."""
-        manifest, output = _item(locked, stage.manifest_path), _item(locked, stage.path)
-        rows = self._manifests.rows(manifest.md5) if manifest is not None else None
-        if rows is None or output is None:
-            return True
-        files = decide.merge((row.datum.name, row.files) for row in rows)
-        return listing.version(files).oid == output.md5
 
     def _code_item(self, path: str) -> LockItem:
         version = self.gather.version(path)

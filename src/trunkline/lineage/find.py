@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice
 
-from trunkline.digest import tree_oid
+from trunkline import listing
 from trunkline.lineage.history import Artifact, Found, History, LockSnapshot, SourceVersion
 from trunkline.model import File, LockItem
 
@@ -53,11 +53,8 @@ def part_of(history: History, oid: str, inside: str) -> str | None:
     """The content hash of a file or directory inside a version; None where there is no such part."""
     if not inside:
         return oid
-    files = history.listing(oid) or ()
-    below = [(file.path[len(inside) + 1 :], file.md5) for file in files if file.path.startswith(f"{inside}/")]
-    if below:
-        return tree_oid(below)
-    return next((file.md5 for file in files if file.path == inside), None)
+    found = listing.part(tuple(sorted(history.listing(oid) or ())), inside)
+    return None if found is None else found.oid
 
 
 def within(path: str, folder: str) -> str | None:

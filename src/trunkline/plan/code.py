@@ -10,7 +10,6 @@ them. The form is the same under Python 3.11, 3.12 and 3.13: fields by name, emp
 the parts of an f-string merged. Source that is no Python of the running version counts byte for
 byte.
 
-A function's code is its module and, transitively, every module of the project that it may import.
 Imports are read, never carried out: wherever they stand, in functions and under TYPE_CHECKING too,
 and `import_module("literal")`. What is imported under a computed name is declared with `code:`.
 """
@@ -19,25 +18,15 @@ from __future__ import annotations
 
 import ast
 import warnings
-from collections.abc import Callable, Iterator, Mapping
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping
 
 from trunkline.digest import digest
-
-Resolve = Callable[[str], tuple[str, bytes, bool] | None]
 
 # Left out: what the context implies, and what says how a literal was spelt.
 _UNSAID = frozenset({"ctx", "kind", "type_comment", "type_ignores"})
 _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 _DOC_READERS = frozenset({"__doc__", "getdoc"})
 _IMPORTERS = frozenset({"import_module", "__import__"})
-
-
-class CodeFile(NamedTuple):
-    """One source file of a function's code: its path in the project, its module's name."""
-
-    path: str
-    module: str
 
 
 # ---------------------------------------------------------------- meaning
@@ -216,32 +205,6 @@ def imports(source: bytes, module: str, is_package: bool) -> tuple[str, ...]:
             case ast.Assign(targets=[ast.Name(id="__all__")], value=ast.List(items) | ast.Tuple(items)):
                 found.update(_below(package, name) for name in _texts(items) if is_package)
     return tuple(sorted(found - {""}))
-
-
-def closure(
-    module: str, resolve: Resolve, read: Callable[[bytes, str, bool], tuple[str, ...]] = imports
-) -> tuple[CodeFile, ...]:
-    """The files of a module and of every module that it may import, transitively, sorted by path.
-
-    `resolve` gives (path, source, whether it is a package) of a module of the project, None for
-    any other; `read` gives what a source imports. Packages above a module count; trunkline does
-    not, since its scheme version stands for it.
-    """
-    found: set[CodeFile] = set()
-    seen: set[str] = set()
-    queue = [module]
-    while queue:
-        name = queue.pop()
-        if name in seen or name.partition(".")[0] in ("", "trunkline"):
-            continue
-        seen.add(name)
-        queue.append(name.rpartition(".")[0])
-        resolved = resolve(name)
-        if resolved is not None:
-            path, source, is_package = resolved
-            found.add(CodeFile(path, name))
-            queue.extend(read(source, name, is_package))
-    return tuple(sorted(found))
 
 
 def _absolute(module: str, level: int, package: str) -> str:

@@ -24,9 +24,10 @@ from typing import NamedTuple
 
 from trunkline.digest import tree_oid
 from trunkline.errors import MissingData, StageFailed
+from trunkline.globs import Pattern, Template
+from trunkline.globs.matches import matches, within
 from trunkline.model import Cross, Datum, File, Input, Item, Join, Leaf, Snapshot, Stage
 from trunkline.plan import bulk
-from trunkline.plan.globs import Pattern, Template, matches, within
 
 
 class _Part(NamedTuple):

@@ -15,8 +15,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from trunkline.globs import Pattern
 from trunkline.model import Leaf, Pipeline, Stage
-from trunkline.spec import globs
 
 
 def deps(stage: Stage, code_files: Sequence[str]) -> tuple[str, ...]:
@@ -25,7 +25,7 @@ def deps(stage: Stage, code_files: Sequence[str]) -> tuple[str, ...]:
 
 
 def _dep(leaf: Leaf) -> str:
-    prefix = globs.scan(leaf.glob).prefix
+    prefix = Pattern(leaf.glob).literal_prefix
     return f"{leaf.dataset.path}/{prefix}" if prefix else leaf.dataset.path
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from trunkline.globs import GlobError, Pattern, Template
 from trunkline.model import DatasetKind
-from trunkline.spec import globs
 from trunkline.spec.datasets import Found
 from trunkline.spec.drafts import StageDraft
 from trunkline.spec.fields import Text
@@ -80,8 +80,8 @@ def globs_are_well_formed(stage: StageDraft, world: World) -> None:
         if text is None:
             continue
         try:
-            globs.scan(glob)
-        except globs.GlobError as error:
+            Pattern(glob)
+        except GlobError as error:
             offset = min(error.position + shift, len(text.text) - 1)
             bare = text.text.rstrip("/")
             advice = f"write {bare} for all of it, {bare}/* for each of its files"
@@ -133,10 +133,10 @@ def join_on_has_captures(stage: StageDraft, world: World) -> None:
             continue
         glob = leaf.glob.text if leaf.glob is not None else "/"
         try:
-            captures = globs.scan(glob).captures
-        except globs.GlobError:
+            captures = Pattern(glob).groups
+        except GlobError:
             continue
-        numbers = globs.references(leaf.join_on.text)
+        numbers = Template(leaf.join_on.text).numbers
         advice = 'put what should be equal in ( ) in the glob, such as "/(*).csv"; $1 is the first one'
         if not numbers:
             say = f"'{leaf.join_on.text}' refers to no part of the glob"

@@ -7,10 +7,11 @@ import re
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.plan import trees
-from trunkline.plan.globs import Pattern, matches
-from trunkline.plan.machine import Group, Node, OneOf, Text, Wild, compile_nodes
-from trunkline.plan.pattern import expression
+from tests.globs import trees
+from trunkline.globs import Pattern
+from trunkline.globs.machine import Group, Node, OneOf, Text, Wild, compile_nodes
+from trunkline.globs.matches import matches
+from trunkline.globs.pattern import expression
 
 listings = st.lists(trees.paths(), max_size=12).map(lambda paths: _tidy(paths))
 

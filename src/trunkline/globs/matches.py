@@ -15,9 +15,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 
-from trunkline.plan.pattern import GlobError, Pattern, Template
-
-__all__ = ["GlobError", "Match", "Pattern", "Template", "matches", "within"]
+from trunkline.globs.pattern import Pattern
 
 Match = tuple[str, tuple[str, ...], bool]
 _AFTER_SLASH = chr(ord("/") + 1)
@@ -28,7 +26,7 @@ def matches(pattern: Pattern, files: Sequence[str]) -> Iterator[Match]:
 
     `files` is sorted. A dataset that is a single file has the one path "", which only "/" matches.
     """
-    if pattern.text.strip("/") == "":
+    if pattern.text == "/":
         return iter([("", (), files[0] != "")] if files else [])
     low, high = within(files, pattern.literal_prefix) if pattern.literal_prefix else (0, len(files))
     if not pattern.has_wildcards:

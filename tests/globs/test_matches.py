@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from trunkline.plan.globs import Pattern, matches, within
+from trunkline.globs import Pattern
+from trunkline.globs.matches import matches, within
 
 FILES = sorted(["a.csv", "a-b.csv", "a/1.csv", "a/2.csv", "a/x/3.csv", "b/x/4.csv", "train/5.csv", "z"])
 

@@ -15,10 +15,10 @@ r"""The language of globs, read once and compiled to a matcher.
     \*             the character itself
 
 Captures are numbered from 1 by their opening parentheses; one that took no part is "". A path is
-relative to its dataset and has no leading "/". A trailing "/" of the glob means nothing.
+relative to its dataset and has no leading "/".
 
 Patterns become regular expressions, except where those cannot say it (`!(a)b`) or take exponential
-time (`*(a|aa)`). Such patterns run on `plan.machine`, which is some fifty times slower.
+time (`*(a|aa)`). Such patterns run on `machine`, which is some fifty times slower.
 
 Touches nothing, and imports nothing of trunkline but that machine.
 """
@@ -29,19 +29,21 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from trunkline.plan.machine import Group, Node, OneOf, Text, Wild, compile_nodes
+from trunkline.globs.machine import Group, Node, OneOf, Text, Wild, compile_nodes
 
 _REFERENCE = re.compile(r"\$(?:(\d+)|\{(\d+)\})", re.ASCII)
+_LITERAL = "for the character itself, write a \\ before it"
 _WILD = {"*": "[^/]*", "**": ".*", "?": "[^/]"}
 
 
 class GlobError(ValueError):
-    """A glob that is not one. `position` counts characters of the glob from 0."""
+    """A glob that is not one. `position` counts its characters from 0; `advice` says what to write."""
 
-    def __init__(self, message: str, position: int) -> None:
+    def __init__(self, message: str, position: int, advice: str = _LITERAL) -> None:
         super().__init__(message)
         self.message = message
         self.position = position
+        self.advice = advice
 
 
 class Pattern:
@@ -57,7 +59,9 @@ class Pattern:
 
     def __init__(self, text: str) -> None:
         if not text.startswith("/"):
-            raise GlobError('a glob begins with "/"', 0)
+            raise GlobError("it does not begin with '/'", 0, f'write "/{text}"')
+        if text.endswith("/") and text != "/":
+            raise GlobError("it ends with '/'", len(text) - 1, f"write {text.rstrip('/') or '/'}")
         parser = _Parser(text)
         components = parser.components()
         literal = _literal_components(components)
@@ -80,9 +84,9 @@ class Pattern:
 
 
 class Template:
-    """What captures combine to: `$1-$2`, `${1}0`. `highest` is the greatest number in it."""
+    """What captures combine to: `$1-$2`, `${1}0`. `numbers` are those it refers to, in its order."""
 
-    __slots__ = ("_parts", "highest", "text")
+    __slots__ = ("_parts", "numbers", "text")
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -92,7 +96,7 @@ class Template:
             self._parts += [text[end : found.start()], int(found[1] or found[2])]
             end = found.end()
         self._parts.append(text[end:])
-        self.highest = max((part for part in self._parts if isinstance(part, int)), default=0)
+        self.numbers = tuple(part for part in self._parts if isinstance(part, int))
 
     def expand(self, captures: Sequence[str]) -> str:
         """The text with its captures in place; one that does not exist is ""."""
@@ -110,7 +114,7 @@ class _Parser:
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self.end = len(text.rstrip("/"))
+        self.end = len(text)
         self.position = 1
         self.groups = 0
 
@@ -121,9 +125,10 @@ class _Parser:
             start = self.position
             part = self.sequence("/")
             if not part:
-                raise GlobError('"//": a component is missing here', start)
+                raise GlobError("a name is missing between two '/'", start, "write one '/'")
             if len(part) == 1 and isinstance(part[0], Text) and part[0].text in (".", ".."):
-                raise GlobError('"." and ".." are not allowed in a glob', start)
+                advice = "a pattern stays inside its dataset"
+                raise GlobError(f"'{part[0].text}' cannot be a part of it", start, advice)
             parts.append(part)
             self.position += 1
         return parts
@@ -148,40 +153,41 @@ class _Parser:
             self.position += 1
             return Wild("**")
         if char in "@?*+!" and following == "(":
-            self.position += 1
-            return self.group(start, "" if char == "@" else char)
+            return self.group("" if char == "@" else char)
         if char in "*?":
             return Wild(char)
         if char == "(":
-            return self.group(start, "")
+            self.position = start
+            return self.group("")
         if char == "{":
             return Group(self.options(start, ",", "}"), "", None)
         if char == "[":
             return self.one_of(start)
         if char in ")}":
-            raise GlobError(f'"{char}" closes nothing: write "\\{char}" for the character itself', start)
+            raise GlobError(f"'{char}' closes nothing", start)
         return Text(self.escaped(start) if char == "\\" else char)
 
     def escaped(self, start: int) -> str:
         """The character after a backslash, which has just been read at `start`."""
         if self.position >= self.end:
-            raise GlobError('"\\" escapes nothing: write "\\\\" for the character itself', start)
+            raise GlobError("'\\' stands before nothing", start)
         self.position += 1
         return self.text[self.position - 1]
 
-    def group(self, start: int, repeat: str) -> Group:
+    def group(self, repeat: str) -> Group:
+        """A capture, whose "(" stands here."""
         self.groups += 1
-        number = self.groups
+        number, start = self.groups, self.position
+        self.position += 1
         return Group(self.options(start, "|", ")"), repeat, number)
 
     def options(self, start: int, separator: str, close: str) -> tuple[tuple[Node, ...], ...]:
-        opening = self.text[start : self.position]
         found = [self.sequence(separator + close)]
         while self.position < self.end and self.text[self.position] == separator:
             self.position += 1
             found.append(self.sequence(separator + close))
         if self.position >= self.end:
-            raise GlobError(f'"{opening}" is never closed: "{close}" is missing', start)
+            raise GlobError(f"'{self.text[start]}' is never closed", start)
         self.position += 1
         return tuple(found)
 
@@ -191,10 +197,10 @@ class _Parser:
         body: list[str] = []
         while self.position < self.end and (self.text[self.position] != "]" or not body):
             if self.text.startswith("[:", self.position):
-                raise GlobError('classes such as "[:alpha:]" are not known: write "[a-zA-Z]"', self.position)
+                raise GlobError("'[:' begins no class here", self.position, "write [a-zA-Z] for letters")
             body.append(self.span())
         if self.position >= self.end:
-            raise GlobError('"[" is never closed: "]" is missing', start)
+            raise GlobError("'[' is never closed", start)
         self.position += 1
         return OneOf(f"(?!/)[{'^' if negated else ''}{''.join(body)}]")
 
@@ -208,7 +214,7 @@ class _Parser:
         self.position += 1
         high = self.set_char()
         if high < low:
-            raise GlobError(f'the range "{low}-{high}" runs backwards', start)
+            raise GlobError(f"'{low}-{high}' runs backwards", start, f"write {high}-{low}")
         return f"{re.escape(low)}-{re.escape(high)}"
 
     def set_char(self) -> str:

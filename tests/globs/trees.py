@@ -11,7 +11,7 @@ from itertools import count, pairwise
 
 from hypothesis import strategies as st
 
-from trunkline.plan.machine import Group, Node, OneOf, Text, Wild
+from trunkline.globs.machine import Group, Node, OneOf, Text, Wild
 
 LETTERS = "ab."
 SETS = {"[ab]": "ab", "[!a]": "b.*(\\-", "[a-b.]": "ab.", r"[\-(*]": "-(*"}
