@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -336,6 +337,18 @@ def test_a_session_that_dvc_never_locked_is_interrupted(tmp_path: Path, dvc: sub
     record = sealed(tmp_path, {"flights-clean": entry("2")})
     assert record.state == "interrupted"
     assert record.stages["flights.clean"].outcome == "uncommitted"
+
+
+def test_a_stage_that_another_followed_was_locked_whatever_the_lock_says_now(
+    tmp_path: Path, dvc: subprocess.Popen[bytes]
+) -> None:
+    log = session(tmp_path, dvc)
+    log.stage_finished(report(made=entry()))
+    log.stage_finished(replace(report(made=entry("5")), stage="flights.split"))
+    end(dvc)
+    record = sealed(tmp_path, {"flights-clean": entry("2"), "flights-split": entry("5")})
+    assert record.state == "done"
+    assert record.stages["flights.clean"].outcome == "committed"
 
 
 def test_a_session_overtaken_by_a_later_run_is_superseded(

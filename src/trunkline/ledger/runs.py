@@ -232,7 +232,8 @@ class Runs:
 
     def _sealed(self, record: RunRecord, lock: Mapping[str, LockEntry]) -> RunRecord:
         later = self._done_after(record.id)
-        stages = {ref: _judged(stage, lock, later) for ref, stage in record.stages.items()}
+        begun = _locked_by_dvc(record)
+        stages = {ref: _judged(stage, lock, later) for ref, stage in begun.items()}
         last = max([record.started, *(stage.ended or stage.started for stage in stages.values())])
         state = _state(record.runner, list(stages.values()))
         stages = {ref: _stopped(stage) for ref, stage in stages.items()}
@@ -253,6 +254,16 @@ class Runs:
 
 
 # ---------------------------------------------------------------- what becomes of an abandoned run
+
+
+def _locked_by_dvc(record: RunRecord) -> dict[str, StageRecord]:
+    """The stages of a record, with those that `dvc` must have locked: it did so before the next began."""
+    stages = dict(record.stages)
+    if record.runner == "dvc":
+        for ref in list(stages)[:-1]:
+            if stages[ref].entry is not None:
+                stages[ref] = replace(stages[ref], outcome="committed")
+    return stages
 
 
 def _judged(stage: StageRecord, lock: Mapping[str, LockEntry], later: frozenset[str]) -> StageRecord:
