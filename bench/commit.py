@@ -67,12 +67,14 @@ class _Output:
         self.size = size
         self._top = tree.root.parent
         self._prepared = self._top / "prepared"
+        self._used = (tree.root / "data/p/s", plain.root / "data/out")
         tree.stages("ready")
         tree.write("pipelines/p.yaml", PIPELINE)
 
     def write(self, count: int, size: int) -> None:
         """Prepare these files, each of another content, on the disk."""
-        shutil.rmtree(self._prepared, ignore_errors=True)
+        for old in (self._prepared, *self._used):
+            shutil.rmtree(old, ignore_errors=True)
         self._prepared.mkdir()
         noise = os.urandom(size)
         for number in range(count):
@@ -81,7 +83,7 @@ class _Output:
 
     def ready(self) -> None:
         """As after `write`: nobody else has the files, nobody has heard of them."""
-        for used in (self.tree.root / "data/p/s", self.plain.root / "data/out"):
+        for used in self._used:
             if used.exists():
                 shutil.rmtree(self._prepared, ignore_errors=True)
                 os.rename(used, self._prepared)

@@ -11,6 +11,7 @@ import sys
 import time
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -114,6 +115,14 @@ class Crash:
                 continue  # it has ended meanwhile
         return found
 
+    def parent_of(self, command: str, environment: bytes) -> int:
+        """The process that started the one with this command and this in its environment."""
+        for pid, found in self.processes().items():
+            entry = Path("/proc", str(pid))
+            if found.startswith(command) and environment in (entry / "environ").read_bytes():
+                return int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+        raise AssertionError(f"nobody runs {command}: {self.processes()}")
+
     def nobody_left(self) -> None:
         """All of them end, at once or nearly so."""
         deadline = time.monotonic() + 10
@@ -138,7 +147,8 @@ def crash(project: Tree) -> Iterator[Crash]:
     found = Crash(project)
     yield found
     for pid in found.processes():
-        os.kill(pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def finish(process: subprocess.Popen[str]) -> Done:
@@ -280,18 +290,15 @@ def test_a_repro_that_is_killed(crash: Crash) -> None:
 
 def test_a_worker_that_is_killed(crash: Crash) -> None:
     crash.add("naps")
-    process = crash.start("trunkline", "run", "naps", nap=5)
+    process = crash.start("trunkline", "run", "naps")
     crash.until("b.txt", process)
-    parents = {pid: int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-               for pid in crash.processes()}  # fmt: skip
-    worker = next(
-        parents[pid] for pid, command in crash.processes().items()
-        if command.startswith("sh ") and b"b.txt" in Path(f"/proc/{pid}/environ").read_bytes()
-    )  # fmt: skip
-    os.kill(worker, signal.SIGKILL)
-    for pid, command in crash.processes().items():
-        if command.startswith("sleep"):
-            os.kill(pid, signal.SIGKILL)  # nobody needs to wait for the others
+    os.kill(crash.parent_of("sh ", b"b.txt"), signal.SIGKILL)
+    while process.poll() is None:  # nobody needs to wait for the others
+        for pid, command in crash.processes().items():
+            if command.startswith("sleep "):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+        time.sleep(0.02)
     done = finish(process)
     assert done.code == 3
     assert "datum b failed: WorkerDied: its process was killed by SIGKILL" in done.out

@@ -50,6 +50,7 @@ OLD, NEW = "1f2e3d4c" * 4, "9a8b7c6d" * 4
         (Reason(ReasonKind.INPUT_GONE, "raw/a.csv"), "raw/a.csv is gone"),
         (Reason(ReasonKind.UPSTREAM, "p.a"), "p.a must run first"),
         (Reason(ReasonKind.KNOWN_RESULT, "0198c"), "its result is known from run 0198c"),
+        (Reason(ReasonKind.KNOWN_RESULT), "its result is known from an earlier version"),
     ],
 )
 def test_sentences(reason: Reason, text: str) -> None:

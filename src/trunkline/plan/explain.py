@@ -78,6 +78,11 @@ def _output(reason: Reason) -> str:
     return f"{reason.subject} is not what dvc.lock says{_hashes(reason)}"
 
 
+def _known(reason: Reason) -> str:
+    """A result that was learnt from a manifest, as after a clone, has no run."""
+    return f"its result is known from {f'run {reason.subject}' if reason.subject else 'an earlier version'}"
+
+
 def _evicted(reason: Reason) -> str:
     return f"its result {reason.subject} is no longer in the cache".replace("  ", " ")
 
@@ -100,7 +105,7 @@ _SENTENCES: dict[Kind, Callable[[Reason], str]] = {
     Kind.RESULT_EVICTED: _evicted,
     Kind.INPUT_GONE: lambda reason: f"{reason.subject} is gone",
     Kind.UPSTREAM: lambda reason: f"{reason.subject} must run first",
-    Kind.KNOWN_RESULT: lambda reason: f"its result is known from run {reason.subject}",
+    Kind.KNOWN_RESULT: _known,
 }
 
 
