@@ -62,9 +62,7 @@ def _cold(sizes: Sizes, tree: Tree, kind: str) -> Figure:
     costs = medians(sizes.few, loop, ours)
     _same(tree.root / "prepared", tree.root / "data/p/s")
     what = f"cold, {sizes.datums:,} datums of {kind}"
-    return Figure(
-        NAME, what, "bare loop", costs[1], costs[0], 1, unit=PER_DATUM, count=sizes.datums
-    )
+    return Figure(NAME, what, "bare loop", costs[1], costs[0], 1, unit=PER_DATUM, count=sizes.datums)
 
 
 def _changed(sizes: Sizes, tree: Tree, kind: str, plain: Tree) -> Iterator[Figure]:

@@ -52,9 +52,7 @@ def _small(sizes: Sizes, tree: Tree) -> Iterator[Figure]:
     costs = _costs(tree, "/*", sizes.rounds)
     where = f"5 stages, {sizes.small_files} files"
     for name in COMMANDS:
-        yield Figure(
-            NAME, f"{name}, {where}", "dvc status", costs[name], costs["dvc"], 0.25, judged=("cpu",)
-        )
+        yield Figure(NAME, f"{name}, {where}", "dvc status", costs[name], costs["dvc"], 0.25, judged=("cpu",))
 
 
 def _large(sizes: Sizes, tree: Tree) -> Iterator[Figure]:
@@ -74,13 +72,11 @@ def _large(sizes: Sizes, tree: Tree) -> Iterator[Figure]:
             path.write_text(f"letter {number}\n")
         else:
             os.link(first[number % 1000], path)
-    costs = _costs(tree, '/*/*-0000.txt', sizes.few)
+    costs = _costs(tree, "/*/*-0000.txt", sizes.few)
     where = f"5 stages, {sizes.files:,} files"
     for name in COMMANDS:
         for against, floor, limit in (("dvc status", "dvc", 0.2), ("bare walk", "walk", 3)):
-            yield Figure(
-                NAME, f"{name}, {where}", against, costs[name], costs[floor], limit, judged=("cpu",)
-            )
+            yield Figure(NAME, f"{name}, {where}", against, costs[name], costs[floor], limit, judged=("cpu",))
 
 
 def _costs(tree: Tree, glob: str, rounds: int) -> dict[str, Cost]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -45,9 +44,9 @@ class Tree:
         for name in ("__init__", *modules):
             self.write(f"stages/{name}.py", (HERE / "stages" / f"{name}.py").read_bytes())
 
-    def source(self, name: str) -> None:
-        """Version the dataset `data/<name>`, as `trunkline put` would have; its objects outlive `make_cold`."""
-        self.do(sys.executable, str(HERE / "save_source.py"), name)
+    def source(self, *names: str) -> None:
+        """Version the datasets `data/<name>`, as `trunkline put` would; their objects outlive `make_cold`."""
+        self.do(sys.executable, str(HERE / "save_source.py"), *names)
         self._kept.update(self._objects())
 
     def do(self, *argv: str) -> Cost:
@@ -64,7 +63,11 @@ class Tree:
 
     def floor(self, script: str, *arguments: str, before: Callable[[], object] = lambda: None) -> Command:
         """A script of `bench/floors` to be measured."""
-        return Command((sys.executable, str(HERE / "floors" / f"{script}.py"), *arguments), self.root, before)
+        return self.python(str(HERE / "floors" / f"{script}.py"), *arguments, before=before)
+
+    def python(self, script: str, *arguments: str, before: Callable[[], object] = lambda: None) -> Command:
+        """A script to be measured."""
+        return Command((sys.executable, script, *arguments), self.root, before)
 
     # ------------------------------------------------------------ back to the start
 
@@ -84,12 +87,6 @@ class Tree:
                 name = os.path.basename(os.path.dirname(path)) + os.path.basename(path)
                 (trash / "objects").mkdir(parents=True, exist_ok=True)
                 os.rename(path, trash / "objects" / name)
-
-    def forget_cache(self) -> None:
-        """An empty cache, and nobody who remembers hashes."""
-        for path in (".dvc/cache", ".dvc/tmp", "../dvc-site-cache"):
-            shutil.rmtree(self.root / path, ignore_errors=True)
-        (self.root / "dvc.lock").unlink(missing_ok=True)
 
     def _objects(self) -> Iterator[str]:
         for directory, _, names in os.walk(self.root / ".dvc/cache/files"):

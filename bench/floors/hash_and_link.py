@@ -1,6 +1,6 @@
 """Hash every file of a directory and hard-link it to a place named by its content.
 
-    python hash_and_link.py SOURCE STORE
+python hash_and_link.py SOURCE STORE
 """
 
 import hashlib

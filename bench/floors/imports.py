@@ -1,6 +1,6 @@
 """Import some modules of the project in the working directory, and do nothing.
 
-    python imports.py MODULE…
+python imports.py MODULE…
 """
 
 import importlib

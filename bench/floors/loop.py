@@ -1,6 +1,6 @@
 """A stage's function on every file of a directory, in a loop: read, compute, write, nothing else.
 
-    python loop.py texts|frames SOURCE TARGET
+python loop.py texts|frames SOURCE TARGET
 """
 
 import os

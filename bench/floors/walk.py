@@ -1,6 +1,6 @@
 """Look at every file below some directories: the least that must be done to know that nothing changed.
 
-    python walk.py DIRECTORY…
+python walk.py DIRECTORY…
 """
 
 import os
