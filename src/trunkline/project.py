@@ -147,6 +147,7 @@ class Project:
     def seal(self) -> None:
         """Close the records of runs that ended without saying so."""
         if self.runs.abandoned():
+            self.store.tidy()
             from trunkline.store import lockfile
 
             text = _read_or_empty(self.root, lockfile.NAME)

@@ -448,6 +448,24 @@ def test_a_cache_that_cannot_be_written_to(project: Tree, disk: Disk) -> None:
     assert "up to date" in project.dvc("status").out
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_an_answer_that_cannot_be_written(project: Tree) -> None:
+    for arguments in (("plan",), ("plan", "--json"), ("run", "lettrs", "--json")):
+        with open("/dev/full", "w") as full:
+            done = subprocess.run(
+                [sys.executable, "-m", "trunkline", *arguments], cwd=project.root, stdout=full,
+                env=project.environment(), stderr=subprocess.PIPE, text=True, check=False,
+            )  # fmt: skip
+        assert done.returncode != 0
+        assert "the answer cannot be written: No space left on device" in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_a_run_whose_reader_goes_away(project: Tree) -> None:
+    project.command("sh", "-c", f"'{sys.executable}' -m trunkline run | true")
+    assert project.trunkline("status").code == 0, "it went on to its end"
+
+
 def test_no_golden_file_is_left_over() -> None:
     source = Path(__file__).read_text() + (Path(__file__).parent / "test_crashes.py").read_text()
     used = set(re.findall(r'(?:ask|compare)\(\s*f?"([a-z0-9_]+)', source))

@@ -98,12 +98,21 @@ def test_in_whatever_order_stages_finish_the_file_is_that_of_a_run_one_by_one(tr
         assert names(tree) == ["p-c", "other", "p-a", "p-b", "p-d"]
 
 
-def test_a_new_run_appends_to_what_an_earlier_one_added(tree: Tree, store: DvcStore) -> None:
+@pytest.mark.parametrize(("completed", "found"), [(["p-b"], ["p-b", "p-a"]), (["other"], ["p-a", "p-b"])])
+def test_a_run_appends_to_what_one_before_it_completed_and_goes_on_with_what_it_left(
+    tree: Tree, completed: list[str], found: list[str]
+) -> None:
     order = ["p-a", "p-b"]
-    store.write_lock("p-b", BARE, order)
-    store.begin()
-    store.write_lock("p-a", BARE, order)
-    assert names(tree) == ["p-b", "p-a"]
+    first = DvcStore(str(tree.root), write_manifest=lambda *_: ())
+    first.write_lock("p-b", BARE, order)
+    first.complete(completed)
+    first.close()
+    second = DvcStore(str(tree.root), write_manifest=lambda *_: ())
+    second.write_lock("p-a", BARE, order)
+    second.complete(order)
+    second.close()
+    assert names(tree) == found
+    assert not (tree.root / ".dvc/tmp/trunkline/young.json").exists()
 
 
 def test_what_others_wrote_meanwhile_is_kept(tree: Tree, store: DvcStore) -> None:

@@ -7,12 +7,13 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from trunkline.errors import SpecError, TrunklineError
+from trunkline.errors import SpecError, StoreError, TrunklineError
 
 SCHEMA = 1
 
@@ -29,19 +30,38 @@ class Answer:
 def show(command: str, answer: Answer, as_json: bool) -> int:
     """Print the answer and give its exit code."""
     if as_json:
-        print(json.dumps({"command": command, "schema": SCHEMA, "data": answer.data}, indent=2))
+        _print(json.dumps({"command": command, "schema": SCHEMA, "data": answer.data}, indent=2))
     elif text := answer.text():
-        print(text)
+        _print(text)
     return answer.exit_code
 
 
 def show_error(error: TrunklineError, as_json: bool) -> int:
     """Print the error (JSON to stdout, text to stderr) and give its exit code."""
-    if as_json:
-        print(json.dumps({"error": error.as_json()}, indent=2))
+    if as_json and not isinstance(error, _Unwritten):
+        try:
+            _print(json.dumps({"error": error.as_json()}, indent=2))
+        except _Unwritten as unwritten:
+            print(error_text(unwritten), file=sys.stderr)
     else:
         print(error_text(error), file=sys.stderr)
     return error.exit_code
+
+
+class _Unwritten(StoreError):
+    """Stdout takes nothing more."""
+
+
+def _print(text: str) -> None:
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what Python still has in hand
+        raise _Unwritten(
+            f"the answer cannot be written: {error.strerror}", hint="see that there is space where it goes"
+        ) from error
 
 
 def error_text(error: TrunklineError) -> str:

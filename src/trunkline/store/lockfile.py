@@ -74,16 +74,12 @@ class LockFile:
                 replace_bytes(self._path, new.encode(), durable=True)
 
     def complete(self, names: Collection[str]) -> None:
-        """These stages are done: from here on a stage that is new goes behind them."""
+        """A run of these stages came to its end: what is new from here on goes behind them."""
         with self._lock:
+            self._first = None
             young = self._added()
             if young and not young.isdisjoint(names):
                 self._save_young(young.difference(names))
-
-    def begin(self) -> None:
-        """From now on what is in the file counts as older than the run."""
-        with self._lock:
-            self._first = None
 
     def _followers(self, name: str, order: Sequence[str]) -> frozenset[str]:
         """The stages, of those added by this run, before which a run one by one had put `name`."""

@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, contextmanager
 
 from trunkline.errors import MissingData, StoreError
 from trunkline.model import File, LockEntry, ManifestRow, Snapshot, Version
-from trunkline.store import config, files, gitignore, pointers
+from trunkline.store import config, files, gitignore, leftovers, pointers
 from trunkline.store.cache import Cache
 from trunkline.store.checkout import Checkout
 from trunkline.store.lockfile import LockFile
@@ -53,18 +53,19 @@ class DvcStore:
         self._cache.close()
         self.memo.close()
 
-    def begin(self) -> None:
-        """A new run begins: what is in dvc.lock now counts as older than it."""
-        self._lock_file.begin()
-
     def complete(self, dvc_names: Sequence[str]) -> None:
-        """A run of these stages came to its end."""
+        """A run of these stages came to its end: stages that are new in dvc.lock go behind them."""
         self._lock_file.complete(dvc_names)
 
     def settle(self) -> None:
         """Return when all that came into the cache is on the disk; `write_lock` does so by itself."""
         with _border(self.cache_dir):
             self._cache.settle()
+
+    def tidy(self) -> None:
+        """Remove what a process that was killed left beside the files that it was writing."""
+        for folder in ("", "data", "schema"):
+            leftovers.remove_leftovers(os.path.join(self.root, folder))
 
     # ------------------------------------------------------------ workspace
 
