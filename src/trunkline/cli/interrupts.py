@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import time
 from types import FrameType
 
 _SAME = 2.0  # seconds in which a second request belongs to the first
-_SET_PDEATHSIG = 1
+_LOOK = 0.2  # seconds between two looks at the process that we end with
 
 
 class _Interrupter:
@@ -38,15 +37,35 @@ def end_orderly() -> None:
             signal.signal(number, handler)
 
 
-def end_with(parent: int) -> None:
-    """Be told to end when the process `parent`, which waits for us, is killed. On Linux only.
+def end_with(process: int) -> None:
+    """Be told to end when `process`, the `dvc` somewhere above us, is gone: a shell may stand between.
 
     Otherwise a `dvc repro` that is killed would leave its stage at work, without its locks.
     """
-    if sys.platform != "linux" or os.getppid() != parent:
-        return
-    import ctypes
+    import threading
 
-    ctypes.CDLL(None).prctl(_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
-    if os.getppid() != parent:
-        raise KeyboardInterrupt
+    def watch() -> None:
+        while _lives(process):
+            time.sleep(_LOOK)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, name="owner", daemon=True).start()
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return not _is_zombie(process)
+
+
+def _is_zombie(process: int) -> bool:
+    """Whether it is dead and only not yet collected, where /proc can tell."""
+    try:
+        with open(f"/proc/{process}/stat", "rb") as stream:
+            return stream.read().rpartition(b")")[2].split()[0] == b"Z"
+    except (OSError, IndexError):
+        return False

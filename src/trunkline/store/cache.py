@@ -61,6 +61,10 @@ class Cache:
         """An unused path on the cache's file system."""
         return self._scratch.path()
 
+    def tidy(self) -> None:
+        """Remove the scratch space of dead processes."""
+        self._scratch.clean()
+
     def close(self) -> None:
         """Give up the scratch space. What was not settled will be hashed again when it is next used."""
         self._scratch.close()

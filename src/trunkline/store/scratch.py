@@ -30,7 +30,7 @@ class Scratch:
         """A path that does not exist, in a directory that does."""
         with self._lock:
             if not self._mine:
-                self._clean()
+                self.clean()
                 self._claim()
             return os.path.join(self._mine, str(next(self._numbers)))
 
@@ -52,7 +52,8 @@ class Scratch:
                 self._mine, self._handle = path, handle
                 return
 
-    def _clean(self) -> None:
+    def clean(self) -> None:
+        """Remove what dead processes left."""
         try:
             names = os.listdir(self._folder)
         except FileNotFoundError:

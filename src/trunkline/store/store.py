@@ -63,7 +63,8 @@ class DvcStore:
             self._cache.settle()
 
     def tidy(self) -> None:
-        """Remove what a process that was killed left beside the files that it was writing."""
+        """Remove what a process that was killed left: its scratch, and beside files that it was writing."""
+        self._cache.tidy()
         for folder in ("", "data", "schema"):
             leftovers.remove_leftovers(os.path.join(self.root, folder))
 
