@@ -191,6 +191,15 @@ def test_files_are_collected_hashed_and_sorted_without_empty_directories(tmp_pat
     assert collect(str(tmp_path)) == [File("a", md5_bytes(b""), 0), File("b/1", md5_bytes(b"1"), 1)]
 
 
+def test_large_files_among_small_ones_are_hashed_in_their_places(tmp_path: Path) -> None:
+    contents = {f"{n}": bytes([n]) * (2 << 20 if n % 2 else 3) for n in range(5)}
+    for name, data in contents.items():
+        (tmp_path / name).write_bytes(data)
+    assert collect(str(tmp_path)) == [
+        File(name, md5_bytes(data), len(data)) for name, data in contents.items()
+    ]
+
+
 def test_links_become_the_content_they_point_to(tmp_path: Path) -> None:
     outside, out = tmp_path / "outside", tmp_path / "out"
     (outside / "deep").mkdir(parents=True)

@@ -30,7 +30,6 @@ from trunkline.engine.planner import Planner
 from trunkline.engine.verdict import check_declared, verdict
 from trunkline.errors import LockedError, TrunklineError
 from trunkline.model import (
-    DatasetKind,
     Datum,
     Decision,
     FailedDatum,
@@ -202,9 +201,8 @@ class Engine:
             if self._publish:
                 read, write = _paths(plan)
                 locks.enter_context(self._store.holding(f"trunkline run {stage.ref}", read, write))
-                self._save_sources(stage)
             under = self._open(plan, locks, started)
-            snapshots = self._inputs(stage) if under.waiting else {}
+            snapshots = self._inputs(stage, _to_run(plan)) if under.waiting else {}
             self._listener.started(plan)
         except BaseException:
             locks.close()
@@ -230,31 +228,30 @@ class Engine:
             scratch=self._store.scratch() if waiting else "",
         )
 
-    def _save_sources(self, stage: Stage) -> None:
-        """Version what a person changed in a source dataset, as `dvc repro` does before its stages."""
-        for leaf in stage.leaves:
-            if leaf.dataset.kind is DatasetKind.SOURCE:
-                self._store.save_source(leaf.dataset.path)
-
-    def _inputs(self, stage: Stage) -> dict[str, Snapshot]:
-        """The stage's inputs, their content seen to be in the cache. Raises MissingData."""
+    def _inputs(self, stage: Stage, datums: Sequence[Datum]) -> dict[str, Snapshot]:
+        """The stage's inputs; what these datums read is seen to be in the cache. Raises MissingData."""
         snapshots = self._planner.snapshots(stage)
-        self._store.ensure_inputs(
-            [(leaf.dataset.path, snapshots[leaf.dataset.name].files) for leaf in stage.leaves]
-        )
+        places = {leaf.dataset.name: leaf.dataset.path for leaf in stage.leaves}
+        read: dict[str, list[File]] = {}
+        for item in {(each.dataset, each.path): each for datum in datums for each in datum.items}.values():
+            files = read.setdefault(places[item.dataset], [])
+            if item.nfiles is None:
+                files.append(File(item.path, item.oid, item.size))
+            else:
+                files += listing.below(snapshots[item.dataset].files, item.path)
+        self._store.ensure_inputs(list(read.items()))
         return snapshots
 
     def _submit(self, under: _Under, snapshots: dict[str, Snapshot]) -> None:
         """Queue what must run. All datums of a stage share a scratch directory: one a datum is slow."""
         stage = under.plan.stage
         expected = self._ledger.seconds(stage.ref)
-        datums = [item.datum for item in under.plan.datums if item.decision is Decision.RUN]
-        for work in self._works(stage, datums, snapshots, under.scratch):
+        for work in self._works(stage, _to_run(under.plan), snapshots, under.scratch):
             self._pool.submit(work, expected)
 
     def work(self, stage: Stage, datum: Datum) -> Work:
         """One datum as a value to execute, its inputs seen to be there. Raises MissingData."""
-        return next(self._works(stage, [datum], self._inputs(stage), self._store.scratch()))
+        return next(self._works(stage, [datum], self._inputs(stage, [datum]), self._store.scratch()))
 
     def _works(
         self, stage: Stage, datums: Sequence[Datum], snapshots: dict[str, Snapshot], scratch: str
@@ -362,6 +359,7 @@ class Engine:
         stage = under.plan.stage
         version = self._store.checkout(stage.path, files)
         manifest = self._store.save_manifest(stage.manifest_path, rows, under.transform)
+        self._planner.published(manifest.oid, under.transform, len(rows))
         self._planner.gather.settle(stage.path, version, files)
         self._planner.gather.settle(stage.manifest_path, manifest)
         entry = self._planner.expected(stage)
@@ -405,6 +403,10 @@ class Engine:
                 self._record(under)
                 self._settle(self._report(under, "interrupted"))
         self._under = {}
+
+
+def _to_run(plan: StagePlan) -> list[Datum]:
+    return [item.datum for item in plan.datums if item.decision is Decision.RUN]
 
 
 def _paths(plan: StagePlan) -> tuple[list[str], list[str]]:

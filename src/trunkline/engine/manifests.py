@@ -50,8 +50,12 @@ class Manifests:
         if paths is None:
             return None
         facts = self._reader.facts(paths)
-        self._facts.put("manifest", oid, json.dumps(facts))
+        self.remember(oid, facts)
         return facts
+
+    def remember(self, oid: str, facts: ManifestFacts) -> None:
+        """A manifest with these facts was written: nobody needs to open it for them."""
+        self._facts.put("manifest", oid, json.dumps(facts))
 
     def rows(self, oid: str) -> tuple[ManifestRow, ...] | None:
         """The manifest's rows; None where it is not in the cache, or damaged there."""

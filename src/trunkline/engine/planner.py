@@ -114,6 +114,11 @@ class Planner:
             return "accepted by dvc commit: these outputs were edited after they had been made"
         return ""
 
+    def published(self, manifest: str, transform: str, total: int) -> None:
+        """This manifest was written, of results that are recorded: planning need not look into it."""
+        self._ledger.learn(manifest, ())
+        self._manifests.remember(manifest, ManifestFacts(transform, self._writer, total))
+
     def transform(self, stage: Stage) -> str:
         """The digest of what the stage does to a datum."""
         from trunkline.plan.keys import transform_digest
