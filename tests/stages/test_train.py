@@ -156,7 +156,11 @@ from stages.train import train
 from stages.evaluate import evaluate
 
 def peak():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # Linux hands ru_maxrss on through exec: there it may be the peak of the process that started us.
+    if sys.platform != "linux":
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
 
 few, many = Path(sys.argv[1], "few"), Path(sys.argv[1], "many")
 found = []
