@@ -49,7 +49,7 @@ class Store(Protocol):
     def adopt(self, directory: str, files: Sequence[File]) -> None:
         """Rename hashed files from `directory` into the cache."""
 
-    def save_source(self, path: str) -> Version:
+    def save_source(self, path: str) -> Snapshot:
         """Bring a workspace dataset into the cache and refresh its pointer, as `dvc add` does."""
 
     def checkout(self, path: str, files: Sequence[File]) -> Version:

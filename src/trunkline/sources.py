@@ -209,7 +209,7 @@ class Sources:
 
     def _record(self, name: str, path: str, before: Version | None, how: Recording) -> Change:
         ignored = _content(self._root, IGNORE)
-        after = self._store.save_source(path)
+        after = self._store.save_source(path).version
         if before is not None and before.oid == after.oid:
             return Change(name, before, after, None)
         files = [f"{path}.dvc"]

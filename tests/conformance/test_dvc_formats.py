@@ -261,7 +261,7 @@ def _publish(tree: Tree, contents: dict[str, bytes]) -> None:
         path.write_bytes(data)
         files.append(File(name, md5_bytes(data), len(data)))
     store.adopt(scratch, files)
-    source = store.save_source("data/raw")
+    source = store.save_source("data/raw").version
     version = store.checkout("data/p/s", files)
     manifest = store.save_manifest("data/p/.manifests/s", [], repr(sorted(contents)))
     outs = (LockItem("data/p/s", *version), LockItem("data/p/.manifests/s", *manifest))

@@ -95,7 +95,7 @@ class Store:
     def adopt(self, directory: str, files: Sequence[File]) -> None:
         raise AssertionError
 
-    def save_source(self, path: str) -> Version:
+    def save_source(self, path: str) -> Snapshot:
         raise AssertionError
 
     def checkout(self, path: str, files: Sequence[File]) -> Version:

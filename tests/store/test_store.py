@@ -31,7 +31,7 @@ def test_it_is_the_port(store: DvcStore) -> None:
 def test_a_source_comes_into_the_cache_as_a_copy(tree: Tree, store: DvcStore) -> None:
     path = tree.write("data/x/a", b"1")
     tree.write("data/x/deep/b", b"1")
-    version = store.save_source("data/x")
+    version = store.save_source("data/x").version
     assert version == Version(tree_oid([("a", md5_bytes(b"1")), ("deep/b", md5_bytes(b"1"))]), 2, 2)
     assert store.pointer("data/x.dvc") == version
     assert path.stat().st_nlink == 1

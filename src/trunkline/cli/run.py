@@ -97,7 +97,7 @@ def _version_sources(project: Project, stages: Sequence[Stage]) -> Iterator[str]
             continue
         if present != named or not os.path.exists(project.store.object_path(present.oid)):
             with project.store.holding("trunkline run", [path], []):
-                project.gather.settle(path, project.store.save_source(path))
+                project.gather.settle(path, *project.store.save_source(path))
             if present != named:
                 yield pointer
 

@@ -180,27 +180,25 @@ class DvcStore:
             _remove_directory(directory)
         return self.checkout(path, manifest)
 
-    def save_source(self, path: str) -> Version:
+    def save_source(self, path: str) -> Snapshot:
         """Bring a workspace dataset into the cache and refresh its pointer, as `dvc add` does."""
         file = path + pointers.SUFFIX
-        version = self._workspace.version(path)
-        if version is None:
+        snapshot = self.snapshot(path)
+        if snapshot is None:
             raise MissingData(
                 f"there is no {path}", where=path, hint=f"type `dvc pull {file}`, or put files there"
             )
-        if version == self.pointer(file) and os.path.exists(self._cache.path(version.oid)):
-            return version
+        if snapshot.version == self.pointer(file) and os.path.exists(self._cache.path(snapshot.version.oid)):
+            return snapshot
         with _border(path):
-            version = self._save(path)
+            self._save(path, snapshot)
             with self._repo_lock():
-                self._point(file, path, version)
+                self._point(file, path, snapshot.version)
         self.ignore(path)
-        return version
+        return snapshot
 
-    def _save(self, path: str) -> Version:
+    def _save(self, path: str, snapshot: Snapshot) -> None:
         """Copy into the cache what of the dataset is not there, and its listing."""
-        snapshot = self.snapshot(path)
-        assert snapshot is not None
         version, contents = snapshot
         missing = self._cache.evicted(contents)
         rows = self._workspace.rows(path) if missing else {}
@@ -213,7 +211,6 @@ class DvcStore:
         if version.nfiles is not None:
             self._cache.put_tree((file.path, file.md5) for file in contents)
         self._cache.settle()
-        return version
 
     def _point(self, file: str, path: str, version: Version) -> None:
         full = self._workspace.full(file)
