@@ -1,0 +1,1 @@
+"""What Prefect imports to run a deployment."""
