@@ -140,6 +140,7 @@ class Stage:
     plots: tuple[Plot, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
     code: tuple[str, ...] = ()
+    datum_tries: int = 1
     declaration: Mapping[str, Any] = field(default_factory=dict)
     mark: Mark | None = field(default=None, compare=False)
 
@@ -184,17 +185,82 @@ def _leaves(node: Input | None) -> tuple[Leaf, ...]:
 
 
 @dataclass(frozen=True, slots=True)
+class Cron:
+    """`cron: "0 3 * * *"`."""
+
+    expression: str
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """`interval: 1h`; `anchor` is a moment of the series, in UTC as ISO 8601 has it."""
+
+    seconds: int
+    anchor: str
+
+
+@dataclass(frozen=True, slots=True)
+class RRule:
+    """`rrule: FREQ=DAILY`, its lines DTSTART and RRULE, then RDATE and EXDATE if need be."""
+
+    rule: str
+
+
+@dataclass(frozen=True, slots=True)
 class Schedule:
-    cron: str
+    """When a pipeline runs by itself, and with which parameters of stages: stage -> name -> value."""
+
+    slug: str
+    when: Cron | Interval | RRule
     timezone: str = "UTC"
+    active: bool = True
+    parameters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+class CatchUp(StrEnum):
+    """Which of the scheduled runs that were missed are made up for."""
+
+    NONE = "none"
+    LATEST = "latest"
+    ALL = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class Dask:
+    """`pool: dask`: datums are computed by the workers of the scheduler at `address`, or by our own."""
+
+    address: str = ""
+
+
+WORK_POOL = "trunkline"  # the work pool of deployed runs where a pipeline names no other
+
+
+@dataclass(frozen=True, slots=True)
+class Deploy:
+    """Where deployed runs are executed. `repository`: what a worker without the project clones."""
+
+    work_pool: str = WORK_POOL
+    job_variables: Mapping[str, Any] = field(default_factory=dict)
+    repository: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
+    """One pipeline file. Deployed runs start from `branch` and commit their results to `commit_to`."""
+
     name: str
     stages: tuple[Stage, ...]
     description: str = ""
     schedules: tuple[Schedule, ...] = ()
+    catch_up: CatchUp = CatchUp.LATEST
+    branch: str = "main"
+    commit_to: str = ""
+    deploy: Deploy = field(default_factory=Deploy)
+    pool: Dask | None = None
+
+    def __post_init__(self) -> None:
+        if not self.commit_to:
+            object.__setattr__(self, "commit_to", f"trunkline/{self.name}")
 
     @property
     def file(self) -> str:
@@ -280,11 +346,15 @@ class Commit(NamedTuple):
 
 
 class GitState(NamedTuple):
-    """What is checked out: no commit before the first one, no branch where HEAD is detached."""
+    """What is checked out: no commit before the first one, no branch where HEAD is detached.
+
+    `worktree` names the deployment whose worktree it is, "" for any other; `branch` is what that tracks.
+    """
 
     commit: str | None
     branch: str | None
     dirty_files: tuple[str, ...] = ()
+    worktree: str = ""
 
     @property
     def dirty(self) -> bool:
@@ -381,15 +451,18 @@ class Plan:
 
 
 class WorkFile(NamedTuple):
-    """One input file of a datum: where it stands in its dataset, and where its bytes are."""
+    """One input file of a datum: where it stands in its dataset, and what is in it."""
 
     path: str
-    object: str
+    md5: str
     size: int
 
 
 class WorkInput(NamedTuple):
-    """One named input of a datum. A single file has `directory` False and one entry in `files`."""
+    """One named input of a datum. A single file has `directory` False and one entry in `files`.
+
+    `objects` is where whoever executes has the content of files: `objects/ab/cdef…`.
+    """
 
     name: str
     dataset: str
@@ -397,14 +470,20 @@ class WorkInput(NamedTuple):
     oid: str
     directory: bool
     files: tuple[WorkFile, ...]
+    objects: str
+
+    def object(self, file: WorkFile) -> str:
+        """The path of a file's content."""
+        return f"{self.objects}/{file.md5[:2]}/{file.md5[2:]}"
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
     """One datum to execute, as a plain value that names data by content and crosses processes.
 
-    `scratch` is a directory that does not exist yet, on the cache's file system: outputs end up
-    in `scratch/pfs/out`. `log` is the file to which stdout and stderr are appended.
+    `root`, `scratch`, `log` and the inputs' `objects` are paths of the machine that executes. `scratch`
+    is a directory that does not exist yet, on the file system of the objects: outputs end up in
+    `scratch/pfs/out`. `log` is the file to which stdout and stderr are appended.
     """
 
     stage: str

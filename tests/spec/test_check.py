@@ -5,19 +5,25 @@ import pytest
 from tests.spec.samples import FLIGHTS, KNOWN, complaints, one, stage
 from trunkline.errors import SpecError
 from trunkline.model import (
+    CatchUp,
     Command,
+    Cron,
     Cross,
+    Dask,
     Dataset,
     DatasetKind,
+    Deploy,
     Function,
+    Interval,
     Join,
     Leaf,
     Mark,
     Model,
     Plot,
+    RRule,
     Schedule,
 )
-from trunkline.spec import Known, check, load
+from trunkline.spec import Known, check, compile_dvc, load
 
 SOURCE = Dataset("flights_raw", "data/flights_raw", DatasetKind.SOURCE)
 WEATHER = Dataset("weather_raw", "data/weather_raw", DatasetKind.SOURCE)
@@ -31,7 +37,7 @@ def test_the_reference_pipeline() -> None:
     pipeline = one(FLIGHTS)
     stages = {stage.name: stage for stage in pipeline.stages}
     assert list(stages) == ["ingest", "weather", "clean", "split", "train", "evaluate"]
-    assert pipeline.schedules == (Schedule("0 3 * * *", "UTC"),)
+    assert pipeline.schedules == (Schedule("cron", Cron("0 3 * * *"), "UTC"),)
     assert pipeline.description.startswith("Which departures")
     assert stages["ingest"].run == Function("stages.ingest", "ingest_csv")
     assert stages["ingest"].input == Leaf("raw", SOURCE, "/*")
@@ -52,10 +58,72 @@ def test_the_reference_pipeline() -> None:
     assert stages["ingest"].mark == Mark("pipelines/flights.yaml", 6, 3)
 
 
+DEPLOYED = """\
+pipeline: p
+stages: {s: {cmd: [a], params: {epochs: 3}}}
+schedules:
+- {cron: "0  3 * * *", timezone: Europe/Berlin, parameters: {s: {epochs: 1e-05}}}
+- {cron: "0 5 * * *", active: false}
+- {interval: 1h, slug: cron-2}
+- {interval: 90, anchor: "2024-01-31T09:30:00+02:00"}
+- {interval: 2d, anchor: 2024-01-31, timezone: Europe/Berlin}
+- {rrule: "freq=monthly;byday=-1fr", slug: month-end}
+- {rrule: "DTSTART:20240101T090000\\nRRULE:FREQ=DAILY;COUNT=3\\nEXDATE:20240102T090000"}
+catch_up: none
+branch: prod
+commit_to: results
+deploy: {work_pool: k8s, job_variables: {image: a, env: {A: b}}, repository: "git@example.org:p.git"}
+"""
+
+
+def test_what_a_pipeline_says_of_its_deployment() -> None:
+    pipeline = one(DEPLOYED)
+    epoch = "2020-01-01T00:00:00+00:00"
+    assert pipeline.schedules == (
+        Schedule("cron", Cron("0 3 * * *"), "Europe/Berlin", True, {"s": {"epochs": 1e-05}}),
+        Schedule("cron-3", Cron("0 5 * * *"), active=False),
+        Schedule("cron-2", Interval(3600, epoch)),
+        Schedule("interval", Interval(90, "2024-01-31T07:30:00+00:00")),
+        Schedule("interval-2", Interval(172800, "2024-01-31T00:00:00+00:00"), "Europe/Berlin"),
+        Schedule("month-end", RRule("DTSTART:20200101T000000\nRRULE:FREQ=MONTHLY;BYDAY=-1FR")),
+        Schedule(
+            "rrule",
+            RRule("DTSTART:20240101T090000\nRRULE:FREQ=DAILY;COUNT=3\nEXDATE:20240102T090000"),
+        ),
+    )
+    assert (pipeline.catch_up, pipeline.branch, pipeline.commit_to) == (CatchUp.NONE, "prod", "results")
+    assert pipeline.deploy == Deploy("k8s", {"image": "a", "env": {"A": "b"}}, "git@example.org:p.git")
+
+
+def test_what_a_pipeline_does_not_say_of_its_deployment() -> None:
+    pipeline = one("pipeline: p\nstages: {s: {cmd: [a]}}\n")
+    assert (pipeline.catch_up, pipeline.branch) == (CatchUp.LATEST, "main")
+    assert pipeline.commit_to == "trunkline/p"
+    assert pipeline.deploy == Deploy("trunkline", {}, "")
+
+
+def test_no_stage_depends_on_schedules_or_deployment() -> None:
+    """What DVC locks and what datums are keyed by is the stage alone."""
+    head = "".join(DEPLOYED.splitlines(keepends=True)[:2])
+    plain, deployed = one(head), one(DEPLOYED)
+    assert plain.stages == deployed.stages
+    assert compile_dvc("", [plain], {}) == compile_dvc("", [deployed], {})
+
+
 def test_the_declaration_is_the_subtree_as_it_is_read() -> None:
     pipeline = one(FLIGHTS)
     for each in pipeline.stages:
         assert each.declaration == load(FLIGHTS)["stages"][each.name]
+
+
+def test_the_pool_is_the_pipelines_and_no_part_of_its_stages() -> None:
+    plain = "stages: {s: {cmd: [x]}}\n"
+    here, there, known = (
+        one(f"pipeline: p\n{pool}{plain}")
+        for pool in ("", "pool: dask\n", 'pool: {dask: "tcp://scheduler:8786"}\n')
+    )
+    assert [here.pool, there.pool, known.pool] == [None, Dask(), Dask("tcp://scheduler:8786")]
+    assert here.stages[0].declaration == there.stages[0].declaration == known.stages[0].declaration
 
 
 def test_a_command_stage() -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import yaml
 from dvc.utils.serialize import dumps_yaml, parse_yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -29,22 +30,23 @@ _TEXT = st.text(st.characters(exclude_categories=("Cs", "Cn")), max_size=10) | s
         "*x",
     ]
 )
+_NUMBER = st.integers() | st.floats(allow_nan=False, allow_infinity=False)
 _VALUE = st.recursive(
-    _TEXT,
-    lambda inner: (
-        st.lists(_TEXT | st.dictionaries(_TEXT, inner, min_size=1, max_size=1), min_size=1, max_size=3)
-        | st.dictionaries(_TEXT, inner, min_size=1, max_size=3)
-    ),
+    _TEXT | _NUMBER | st.booleans() | st.none(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_TEXT, inner, max_size=3),
     max_leaves=6,
 )
 
 
 @settings(max_examples=200, deadline=None)
 @given(_TEXT, _VALUE, st.sampled_from([0, 2, 4]))
-def test_both_readers_read_back_what_was_written(key: str, value: Any, indent: int) -> None:
+def test_every_reader_reads_back_what_was_written(key: str, value: Any, indent: int) -> None:
+    """Ours, DVC's and, in YAML 1.1, Prefect's."""
     text = "top:\n" + " " * indent + "  first: x\n" + "\n".join(emit.entry(key, value, indent + 2)) + "\n"
     if key != "first":
-        assert load(text) == parse_yaml(text, "dvc.yaml") == {"top": {"first": "x", key: value}}
+        wanted = {"top": {"first": "x", key: value}}
+        assert load(text) == parse_yaml(text, "dvc.yaml") == yaml.safe_load(text) == wanted
+        assert repr(load(text)) == repr(yaml.safe_load(text)) == repr(wanted)
 
 
 def test_the_layout_is_dvcs_own() -> None:
@@ -64,6 +66,9 @@ def test_the_layout_is_dvcs_own() -> None:
         ("1e5", "'1e5'"),
         ("true", "'true'"),
         ("it's", "'it''s'"),
+        ("on", "'on'"),
+        ("12:30", "'12:30'"),
+        ("a\nb", '"a\\nb"'),
         ("", "''"),
         ("a\tb\u2028\U0001f600", '"a\\x09b\\u2028\U0001f600"'),
     ],

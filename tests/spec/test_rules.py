@@ -24,6 +24,7 @@ def two(first: str, second: str) -> str:
 
 
 PLAIN = "pipeline: p\nstages: {s: {cmd: [a]}}\n"
+WITH_PARAMS = "pipeline: p\nstages: {s: {cmd: [a], params: {epochs: 3}}}\n"
 OTHER = "pipeline: q\nstages: {s: {cmd: [a]}}\n"
 JOIN = RUN + 'input:\n  join:\n    - {name: a, dataset: flights_raw, glob: "/(*)", %s}\n    - %s\n'
 SECOND = '{name: b, dataset: weather_raw, glob: "/(*)", join_on: $1}'
@@ -130,15 +131,68 @@ EXAMPLES = {
     ),
     "file_name": Example(PLAIN, OTHER, "the pipeline 'q' is in pipelines/p.yaml"),
     "has_stages": Example(PLAIN, "pipeline: p\nstages: {}\n", "'stages' is empty"),
-    "schedules": Example(
-        PLAIN + 'schedules: [{cron: "*/5 0-23/2 1,15 jan-dec sun", timezone: Europe/Berlin}]\n',
+    "one_way_each": Example(
+        PLAIN + "schedules: [{interval: 1h, anchor: 2020-01-01}, {cron: 0 3 * * *}, {rrule: FREQ=DAILY}]\n",
+        PLAIN + "schedules: [{interval: 1h, cron: 0 3 * * *}]\n",
+        "a schedule has both 'cron' and 'interval'",
+    ),
+    "crons": Example(
+        PLAIN + 'schedules: [{cron: "*/5 0-23/2 1,15 jan-dec sun"}]\n',
         PLAIN + 'schedules: [{cron: "0 24 * * *"}]\n',
         "hour '24' is not between 0 and 23",
+    ),
+    "intervals": Example(
+        PLAIN + "schedules: [{interval: 600}, {interval: 10m, anchor: 2020-01-01}, {interval: 52w}]\n",
+        PLAIN + "schedules: [{interval: 10 minutes}]\n",
+        "'10 minutes' is no interval",
+    ),
+    "rrules": Example(
+        PLAIN + "schedules: [{rrule: FREQ=DAILY}, {rrule: 'RRULE:FREQ=MONTHLY;BYDAY=-1FR;BYHOUR=18'}]\n",
+        PLAIN + "schedules: [{rrule: FREQ=DALY}]\n",
+        "FREQ 'DALY' is not known; did you mean 'DAILY'?",
+    ),
+    "timezones": Example(
+        PLAIN + "schedules: [{interval: 1d, timezone: Europe/Berlin}]\n",
+        PLAIN + "schedules: [{interval: 1d, timezone: Berlin}]\n",
+        "there is no time zone 'Berlin'",
+    ),
+    "slugs": Example(
+        PLAIN + "schedules: [{interval: 1d, slug: every-day}, {interval: 1h, slug: a_1}]\n",
+        PLAIN + "schedules: [{interval: 1d, slug: a}, {interval: 1h, slug: a}]\n",
+        "two schedules are called 'a'",
+    ),
+    "parameters": Example(
+        WITH_PARAMS + "schedules: [{interval: 1d, parameters: {s: {epochs: [1, {a: null}]}}}]\n",
+        WITH_PARAMS + "schedules: [{interval: 1d, parameters: {s: {epoch: 1}}}]\n",
+        "stage 's' has no parameter 'epoch'",
+    ),
+    "catch_up": Example(
+        PLAIN + "catch_up: none\n", PLAIN + "catch_up: last\n", "'catch_up' cannot be 'last'"
+    ),
+    "branches": Example(
+        PLAIN + "branch: release/2026\ncommit_to: bot/p\n",
+        PLAIN + "branch: a..b\n",
+        "the branch 'a..b' is no name that git gives to a branch",
+    ),
+    "work_pools": Example(
+        PLAIN + "deploy: {work_pool: k8s, job_variables: {image: a, env: {A: b}}}\n",
+        PLAIN + "deploy: {work_pool: a/b}\n",
+        "'a/b' cannot be the name of a work pool",
+    ),
+    "repositories": Example(
+        PLAIN + 'deploy: {repository: "https://git.example.org/p.git"}\n',
+        PLAIN + "deploy: {repository: ../p}\n",
+        "'../p' is a place on one machine",
     ),
     "no_source_of_that_name": Example(
         PLAIN,
         "=== pipelines/taken.yaml\npipeline: taken\nstages: {s: {cmd: [a]}}\n",
         "'taken' is also a source dataset: both would be data/taken",
+    ),
+    "pool": Example(
+        PLAIN + 'pool: {dask: "tls://[::1]:8786"}\n',
+        PLAIN + "pool: {dask: localhost}\n",
+        "'localhost' is no address of a Dask scheduler",
     ),
     "one_file_each": Example(
         two(PLAIN, OTHER),
@@ -155,6 +209,11 @@ EXAMPLES = {
             "pipeline: q\nstages: {s: {cmd: [a], model: {name: m, path: m}}}\n",
         ),
         "the model 'm' is made by the stage p.s too",
+    ),
+    "one_branch_each": Example(
+        two(PLAIN + "commit_to: results/p\n", OTHER + "commit_to: results/q\nbranch: prod\n"),
+        two(PLAIN + "commit_to: results\n", OTHER + "commit_to: results\n"),
+        "the pipeline 'p' commits to the branch 'results' too",
     ),
     "no_cycles": Example(
         two(

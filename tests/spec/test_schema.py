@@ -84,6 +84,53 @@ def test_mistakes_at_the_top_are_not_either(text: str) -> None:
     assert faults(text) != []
 
 
+@pytest.mark.parametrize(
+    ("pool", "valid"),
+    [
+        ("dask", True),
+        ('{dask: "tcp://scheduler:8786"}', True),
+        ("ray", False),
+        ("{dask: scheduler}", False),
+        ("{}", False),
+        ("[dask]", False),
+    ],
+)
+def test_the_pool(pool: str, valid: bool) -> None:
+    assert (faults(f"pipeline: p\npool: {pool}\nstages: {{s: {{cmd: [a]}}}}") == []) is valid
+
+
+DEPLOYED_GOOD = [
+    "schedules: [{cron: 0 3 * * *, timezone: Europe/Berlin, active: false, slug: a-b}]",
+    "schedules: [{interval: 600}, {interval: 10m, anchor: '2020-01-01'}, {rrule: FREQ=DAILY}]",
+    "schedules: [{interval: 1d, parameters: {s: {a: 1}}}]",
+    "catch_up: none\nbranch: prod\ncommit_to: a/b",
+    "deploy: {work_pool: k8s, job_variables: {image: a}, repository: b}",
+]
+DEPLOYED_BAD = [
+    "schedules: [{timezone: UTC}]",
+    "schedules: [{cron: 0 3 * * *, interval: 600}]",
+    "schedules: [{interval: 0}]",
+    "schedules: [{interval: 10 minutes}]",
+    "schedules: [{interval: 1.5}]",
+    "schedules: [{cron: 0 3 * * *, anchor: '2020-01-01'}]",
+    "schedules: [{cron: 0 3 * * *, active: never}]",
+    "schedules: [{cron: 0 3 * * *, slug: A B}]",
+    "schedules: [{cron: 0 3 * * *, parameters: {s: [1]}}]",
+    "catch_up: last",
+    "deploy: {pool: a}",
+]
+
+
+@pytest.mark.parametrize("text", DEPLOYED_GOOD)
+def test_what_is_well_formed_of_a_deployment_is_valid(text: str) -> None:
+    assert faults(f"pipeline: p\nstages: {{s: {{cmd: [a]}}}}\n{text}\n") == []
+
+
+@pytest.mark.parametrize("text", DEPLOYED_BAD)
+def test_typical_mistakes_about_deployments_are_not(text: str) -> None:
+    assert faults(f"pipeline: p\nstages: {{s: {{cmd: [a]}}}}\n{text}\n") != []
+
+
 def test_schema_and_checker_know_the_same_keys() -> None:
     schema = pipeline_schema()
     definitions: dict[str, Any] = schema["$defs"]
@@ -93,6 +140,8 @@ def test_schema_and_checker_know_the_same_keys() -> None:
         (tables.LEAF, definitions["leaf"]),
         (tables.MODEL, definitions["model"]),
         (tables.SCHEDULE, definitions["schedule"]),
+        (tables.DEPLOY, definitions["deploy"]),
+        (tables.POOL, definitions["pool"]),
         (tables.PLOT, definitions["plot"]["oneOf"][1]["additionalProperties"]),
     ]
     for keys, definition in pairs:

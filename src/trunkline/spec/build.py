@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import count
+
 from trunkline.model import (
+    WORK_POOL,
+    CatchUp,
     Command,
+    Cron,
     Cross,
+    Dask,
+    Deploy,
     Function,
     Input,
+    Interval,
     Join,
     Leaf,
     Model,
     Pipeline,
     Plot,
+    RRule,
     Schedule,
     Stage,
 )
+from trunkline.spec import interval, rrule
 from trunkline.spec.drafts import PipelineDraft, StageDraft
 from trunkline.spec.fields import Fields
 from trunkline.spec.inputs import InputDraft, LeafDraft
+from trunkline.spec.keys import WHEN
 from trunkline.spec.names import function_parts
 from trunkline.spec.read import MappingNode, Node, value
 from trunkline.spec.world import World
@@ -26,13 +38,64 @@ from trunkline.spec.world import World
 def pipeline(draft: PipelineDraft, world: World) -> Pipeline:
     """The pipeline of a draft without problems."""
     assert draft.name is not None
-    schedules = (value(node) for node in draft.fields.items("schedules"))
+    slugs = _slugs(draft.schedules)
     return Pipeline(
         name=draft.name.text,
         stages=tuple(_stage(stage, world) for stage in draft.stages),
         description=_text(draft.fields, "description"),
-        schedules=tuple(Schedule(each["cron"], each.get("timezone", "UTC")) for each in schedules),
+        schedules=tuple(map(_schedule, draft.schedules, slugs)),
+        catch_up=CatchUp(_text(draft.fields, "catch_up") or CatchUp.LATEST),
+        branch=_text(draft.fields, "branch") or "main",
+        commit_to=_text(draft.fields, "commit_to"),
+        deploy=_deploy(draft.deploy) if draft.deploy is not None else Deploy(),
+        pool=_pool(draft.fields),
     )
+
+
+def _slugs(schedules: Sequence[Fields]) -> list[str]:
+    """Every schedule's slug: as it is written, else its kind, numbered from the second of a kind on."""
+    found = [_text(schedule, "slug") for schedule in schedules]
+    for index, schedule in enumerate(schedules):
+        kind = next(word for word in WHEN if schedule.has(word))
+        names = (kind if number == 1 else f"{kind}-{number}" for number in count(1))
+        found[index] = found[index] or next(name for name in names if name not in found)
+    return found
+
+
+def _schedule(fields: Fields, slug: str) -> Schedule:
+    return Schedule(
+        slug=slug,
+        when=_when(fields),
+        timezone=_text(fields, "timezone") or "UTC",
+        active=fields.flag("active", True),
+        parameters={str(key.value): value(node) for key, node in fields.pairs("parameters")},
+    )
+
+
+def _when(fields: Fields) -> Cron | Interval | RRule:
+    if fields.has("cron"):
+        return Cron(" ".join(_text(fields, "cron").split()))
+    if fields.has("rrule"):
+        return RRule(rrule.normal(_text(fields, "rrule")))
+    seconds = interval.seconds(value(fields.values["interval"]))
+    anchor = fields.values.get("anchor")
+    moment = interval.moment(value(anchor)) if anchor is not None else interval.ANCHOR
+    assert seconds is not None
+    assert moment is not None
+    return Interval(seconds, moment)
+
+
+def _deploy(fields: Fields) -> Deploy:
+    variables = {str(key.value): value(node) for key, node in fields.pairs("job_variables")}
+    pool = _text(fields, "work_pool")
+    return Deploy(pool or WORK_POOL, variables, _text(fields, "repository"))
+
+
+def _pool(fields: Fields) -> Dask | None:
+    if "pool" not in fields.values:
+        return None
+    written = value(fields.values["pool"])
+    return Dask() if isinstance(written, str) else Dask(written["dask"])
 
 
 def _stage(draft: StageDraft, world: World) -> Stage:
@@ -50,6 +113,7 @@ def _stage(draft: StageDraft, world: World) -> Stage:
         plots=tuple(_plot(node) for node in fields.items("plots")),
         env=declaration.get("env", {}),
         code=tuple(path.text for path in fields.texts("code")),
+        datum_tries=fields.count("datum_tries", 1),
         declaration=declaration,
         mark=draft.say.mark(draft.name.node),
     )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from trunkline.spec.fields import Fields, Text, fields_of
 from trunkline.spec.inputs import InputDraft, LeafDraft, input_draft
-from trunkline.spec.keys import PIPELINE, STAGE
+from trunkline.spec.keys import DEPLOY, PIPELINE, SCHEDULE, STAGE
 from trunkline.spec.read import Node, ScalarNode
 from trunkline.spec.say import Say
 
@@ -44,6 +44,8 @@ class PipelineDraft:
     name: Text | None
     fields: Fields
     stages: list[StageDraft]
+    schedules: list[Fields]
+    deploy: Fields | None
     say: Say
 
 
@@ -55,7 +57,13 @@ def pipeline_draft(root: Node, file: str, say: Say) -> PipelineDraft:
     # Stages are looked up by the file's own name where the file does not give one.
     known = name.text if name is not None else file.rpartition("/")[2].partition(".")[0]
     stages = [stage_draft(known, key, node, say) for key, node in fields.pairs("stages")]
-    return PipelineDraft(file, name, fields, stages, say)
+    schedules = [
+        fields_of(node, node, "a schedule", SCHEDULE, say, 'write {cron: "0 3 * * *"}')
+        for node in fields.items("schedules")
+    ]
+    deploy = fields.values.get("deploy")
+    place = fields_of(deploy, fields.keys["deploy"], "'deploy'", DEPLOY, say) if deploy is not None else None
+    return PipelineDraft(file, name, fields, stages, schedules, place, say)
 
 
 def stage_draft(pipeline: str, key: ScalarNode, node: Node, say: Say) -> StageDraft:

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from trunkline.spec.keys import LATER, Key, Kind, named
 from trunkline.spec.names import did_you_mean, listed
-from trunkline.spec.read import MappingNode, Node, ScalarNode, SequenceNode, pairs
-from trunkline.spec.say import Say, is_text, kind_of
+from trunkline.spec.read import MappingNode, Node, ScalarNode, SequenceNode, pairs, value
+from trunkline.spec.say import Say, is_count, is_moment, is_text, kind_of
 
 
 class Text(NamedTuple):
@@ -38,6 +38,16 @@ class Fields:
         """The value of a key that holds text."""
         node = self.values.get(name)
         return Text(node.value, node) if node is not None and is_text(node) else None
+
+    def flag(self, name: str, otherwise: bool) -> bool:
+        """The value of a key that holds true or false."""
+        node = self.values.get(name)
+        return otherwise if node is None else bool(value(node))
+
+    def count(self, name: str, otherwise: int) -> int:
+        """The value of a key that holds a whole number."""
+        node = self.values.get(name)
+        return otherwise if node is None else int(value(node))
 
     def texts(self, name: str) -> list[Text]:
         """The texts of a key that holds a list of texts, or one text."""
@@ -101,6 +111,11 @@ def kind_faults(node: Node, kind: Kind) -> Iterator[tuple[Node, str]]:
         Kind.TEXT: is_text(node),
         Kind.TEXTS: is_list,
         Kind.TEXT_OR_TEXTS: is_list or is_text(node),
+        Kind.TEXT_OR_NUMBER: is_text(node) or kind_of(node) == "a number",
+        Kind.MOMENT: is_moment(node),
+        Kind.FLAG: kind_of(node) == "true or false",
+        Kind.COUNT: is_count(node),
+        Kind.TEXT_OR_MAPPING: isinstance(node, MappingNode) or is_text(node),
         Kind.MAPPING: isinstance(node, MappingNode),
         Kind.LIST: is_list,
     }

@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 
 NAME_PATTERN = "^[a-z][a-z0-9_]*$"
 FUNCTION_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*:[A-Za-z_][A-Za-z0-9_]*$"
+SLUG_PATTERN = "^[a-z0-9]+([-_][a-z0-9]+)*$"
+ADDRESS_PATTERN = r"^[a-z]+://[^\s/]+:[0-9]+$"
 PATH_PATTERN = r"^(?!/)(?!.*(^|/)\.{1,2}(/|$))[^*?\[\]{}\\]+$"
 
 
@@ -21,6 +23,11 @@ class Kind(StrEnum):
     TEXT = "text"
     TEXTS = "a list of texts"
     TEXT_OR_TEXTS = "text, or a list of texts"
+    TEXT_OR_NUMBER = "text, or a number"
+    MOMENT = "a date, or a date and a time"
+    FLAG = "true or false"
+    COUNT = "a whole number above 0"
+    TEXT_OR_MAPPING = "text, or a mapping"
     MAPPING = "a mapping"
     LIST = "a list"
 
@@ -35,6 +42,8 @@ class Key(NamedTuple):
     required: bool = False
     schema: Mapping[str, Any] = {}
 
+
+CATCH_UP = ("none", "latest", "all")
 
 PIPELINE = (
     Key(
@@ -65,6 +74,41 @@ PIPELINE = (
         'schedules: [{cron: "0 3 * * *", timezone: UTC}]',
         schema={"items": {"$ref": "#/$defs/schedule"}},
     ),
+    Key(
+        "catch_up",
+        Kind.TEXT,
+        "Which of the scheduled runs that were missed are made up for: none, the latest, or all of them.",
+        "catch_up: latest",
+        schema={"enum": list(CATCH_UP)},
+    ),
+    Key(
+        "branch",
+        Kind.TEXT,
+        "The branch whose newest commit a deployed run starts from; main without it.",
+        "branch: main",
+        schema={"minLength": 1},
+    ),
+    Key(
+        "commit_to",
+        Kind.TEXT,
+        "The branch that gets the results of deployed runs; trunkline/<pipeline> without it.",
+        "commit_to: trunkline/flights",
+        schema={"minLength": 1},
+    ),
+    Key(
+        "deploy",
+        Kind.MAPPING,
+        "Where deployed runs are executed, if not by the worker of `trunkline up`.",
+        "deploy: {work_pool: kubernetes}",
+        schema={"$ref": "#/$defs/deploy"},
+    ),
+    Key(
+        "pool",
+        Kind.TEXT_OR_MAPPING,
+        "Who computes the datums: dask. Without it, this machine.",
+        "pool: dask",
+        schema={"oneOf": [{"const": "dask"}, {"$ref": "#/$defs/pool"}]},
+    ),
 )
 
 STAGE = (
@@ -88,6 +132,12 @@ STAGE = (
         Kind.TEXTS,
         "Lines that the program of `cmd` reads from its standard input.",
         "stdin: [cp pfs/raw/* pfs/out/]",
+    ),
+    Key(
+        "datum_tries",
+        Kind.COUNT,
+        "How often a datum is tried before it counts as failed. 1, if nothing is said.",
+        "datum_tries: 3",
     ),
     Key(
         "input",
@@ -140,6 +190,17 @@ STAGE = (
         "Files among the stage's outputs that `dvc plots` draws, each with its options if need be.",
         "plots: [roc.json, {calibration.json: {x: predicted, y: observed}}]",
         schema={"items": {"$ref": "#/$defs/plot"}},
+    ),
+)
+
+POOL = (
+    Key(
+        "dask",
+        Kind.TEXT,
+        "The address of a Dask scheduler, whose workers compute the datums.",
+        'dask: "tcp://scheduler:8786"',
+        required=True,
+        schema={"pattern": ADDRESS_PATTERN},
     ),
 )
 
@@ -203,15 +264,79 @@ PLOT = (
     Key("template", Kind.TEXT, "DVC's template that draws the plot.", "template: linear"),
 )
 
+# The ways to say when, of which a schedule has exactly one.
+WHEN = ("cron", "interval", "rrule")
+
 SCHEDULE = (
     Key(
         "cron",
         Kind.TEXT,
         "Minute, hour, day of the month, month, day of the week.",
         'cron: "0 3 * * *"',
-        required=True,
+    ),
+    Key(
+        "interval",
+        Kind.TEXT_OR_NUMBER,
+        "How long from one run to the next: a number of seconds, or a number with s, m, h, d or w.",
+        "interval: 1h",
+        schema={
+            "anyOf": [{"type": "integer", "minimum": 1}, {"type": "string", "pattern": "^[0-9]+[smhdw]$"}]
+        },
+    ),
+    Key(
+        "rrule",
+        Kind.TEXT,
+        "A recurrence rule of iCalendar.",
+        'rrule: "FREQ=MONTHLY;BYDAY=-1FR;BYHOUR=18"',
     ),
     Key("timezone", Kind.TEXT, "The name of a time zone; UTC without it.", "timezone: Europe/Berlin"),
+    Key(
+        "anchor",
+        Kind.MOMENT,
+        "A moment at which the interval begins, in UTC unless it says otherwise; 2020-01-01 without it.",
+        'anchor: "2020-01-01T09:30:00"',
+    ),
+    Key("active", Kind.FLAG, "Whether the schedule starts runs; it does without it.", "active: false"),
+    Key(
+        "parameters",
+        Kind.MAPPING,
+        "Parameters of stages that are different in runs of this schedule.",
+        "parameters: {train: {epochs: 20}}",
+        schema={
+            "propertyNames": {"pattern": NAME_PATTERN},
+            "additionalProperties": {"type": "object"},
+        },
+    ),
+    Key(
+        "slug",
+        Kind.TEXT,
+        "The schedule's name in Prefect; without it cron, interval or rrule, then cron-2 and so on.",
+        "slug: every-night",
+        schema={"pattern": SLUG_PATTERN},
+    ),
+)
+
+DEPLOY = (
+    Key(
+        "work_pool",
+        Kind.TEXT,
+        "The work pool of Prefect whose workers execute the runs; trunkline without it.",
+        "work_pool: kubernetes",
+        schema={"minLength": 1},
+    ),
+    Key(
+        "job_variables",
+        Kind.MAPPING,
+        "What the work pool is to be told for each run, such as the container's image.",
+        "job_variables: {image: registry.example.org/flights}",
+    ),
+    Key(
+        "repository",
+        Kind.TEXT,
+        "Where a worker that has no copy of the project clones it from: the address for `git clone`.",
+        'repository: "https://git.example.org/flights.git"',
+        schema={"minLength": 1},
+    ),
 )
 
 # The inputs that are made of inputs.
@@ -223,9 +348,7 @@ LATER = frozenset(
         "promote",
         "expect",
         "trigger",
-        "commit_to",
         "egress",
-        "datum_tries",
         "datum_timeout",
         "job_timeout",
         "parallelism",

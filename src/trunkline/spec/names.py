@@ -48,6 +48,20 @@ def path_fault(path: str) -> str:
     return ""
 
 
+def branch_fault(name: str) -> str:
+    """What is wrong with the name of a git branch, "" where nothing is: the rules of git itself."""
+    parts = name.split("/")
+    if name.startswith("refs/"):
+        return "is the long name of a branch; write what comes after refs/heads/"
+    if "" in parts or any(part.startswith(".") or part.endswith(".lock") for part in parts):
+        return "has a part that is empty, begins with '.' or ends with '.lock'"
+    if ".." in name or "@{" in name or name.endswith(".") or name.startswith("-") or name in ("@", "HEAD"):
+        return "is no name that git gives to a branch"
+    if any(character in " ~^:?*[\\" or character < " " or character == "\x7f" for character in name):
+        return "has a character that git forbids"
+    return ""
+
+
 def nearest(word: str, words: Iterable[str]) -> str:
     """The name among `words` that `word` was likely meant to be, "" where none is near."""
     close = difflib.get_close_matches(word, sorted(words), n=1)

@@ -11,41 +11,18 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from trunkline.errors import Problem, SpecError
 from trunkline.model import Pipeline
-from trunkline.spec.read import load
+from trunkline.spec.splice import Layout, content, parsed, split
 
-FILE = "dvc.yaml"
-
-# The sections that we write to, in the order in which they are made; True where it is a mapping.
-SECTIONS = {"stages": True, "metrics": False, "plots": False, "params": False, "artifacts": True}
-
-# What a section holds: pairs of key (None in a list) and plain value.
-Content = list[tuple[str | None, Any]]
+LAYOUT = Layout(
+    "dvc.yaml",
+    {"stages": True, "metrics": False, "plots": False, "params": False, "artifacts": True},
+    "DVC",
+    "write it in block style, one entry a line, as `dvc stage add` does",
+)
 
 _COMMAND = re.compile(r"trunkline exec ([a-z][a-z0-9_]*)\.([a-z][a-z0-9_]*)").fullmatch
 _PIPELINE_FILE = re.compile(r"pipelines/[a-z][a-z0-9_]*\.yaml").fullmatch
-
-
-def parsed(text: str) -> dict[str, Any]:
-    """The plain value of dvc.yaml; `{}` where it is empty. Raises SpecError."""
-    found = load(text, FILE)
-    if not isinstance(found, dict):
-        advice = "write it as DVC's documentation has it, or move it away"
-        raise SpecError([Problem(FILE, 0, 0, f"{FILE} is not a mapping", advice)])
-    for section, mapping in SECTIONS.items():
-        if found.get(section) and not isinstance(found[section], dict if mapping else list):
-            what = "a mapping" if mapping else "a list"
-            raise SpecError([Problem(FILE, 0, 0, f"'{section}' in {FILE} is not {what}", "correct it")])
-    return found
-
-
-def content(document: Mapping[str, Any], section: str) -> Content:
-    """What a section of dvc.yaml holds."""
-    found = document.get(section)
-    if not found:
-        return []
-    return list(found.items()) if SECTIONS[section] else [(None, each) for each in found]
 
 
 class Owned:
@@ -66,19 +43,13 @@ class Owned:
             return isinstance(value, dict) and self._inside(value.get("path"))
         return self._inside(next(iter(value), "") if isinstance(value, dict) else value)
 
-    def split(self, document: Mapping[str, Any], section: str) -> tuple[Content, Content]:
-        """(ours, other people's) of a section."""
-        found = content(document, section)
-        ours = [pair for pair in found if self(section, pair[1])]
-        return ours, [pair for pair in found if not self(section, pair[1])]
-
     def _inside(self, path: Any) -> bool:
         return isinstance(path, str) and "/".join(path.split("/")[:3]) in self._outs
 
 
 def stage_names(existing: str) -> tuple[str, ...]:
     """The names of all stages of dvc.yaml, in its order. Raises SpecError."""
-    return tuple(str(name) for name, _ in content(parsed(existing), "stages"))
+    return tuple(str(name) for name, _ in content(parsed(existing, LAYOUT), "stages"))
 
 
 def foreign_outputs(existing: str) -> frozenset[str]:
@@ -87,7 +58,7 @@ def foreign_outputs(existing: str) -> frozenset[str]:
     Left out is what lies outside, and what is not written out (`${…}` in a stage for many values).
     Raises SpecError.
     """
-    _, others = Owned({}).split(parsed(existing), "stages")
+    _, others = split(parsed(existing, LAYOUT), "stages", Owned({}))
     return frozenset(path for _, stage in others for path in _outputs(stage))
 
 

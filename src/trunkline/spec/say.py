@@ -7,7 +7,7 @@ import re
 from trunkline.errors import Problem
 from trunkline.model import Mark
 from trunkline.spec import scalars
-from trunkline.spec.read import MappingNode, Node, ScalarNode, SequenceNode
+from trunkline.spec.read import MappingNode, Node, ScalarNode, SequenceNode, value
 
 _WORDS = {
     scalars.STR: "text",
@@ -63,3 +63,13 @@ def kind_of(node: Node) -> str:
 def is_text(node: Node) -> bool:
     """Whether a node is text for every reader of the file."""
     return isinstance(node, ScalarNode) and node.tag == scalars.STR
+
+
+def is_count(node: Node) -> bool:
+    """Whether a node is a whole number above 0."""
+    return isinstance(node, ScalarNode) and node.tag == f"{scalars.PREFIX}int" and value(node) > 0
+
+
+def is_moment(node: Node) -> bool:
+    """Whether a node is a date, with or without a time, or text that may say one."""
+    return is_text(node) or (isinstance(node, ScalarNode) and node.tag == scalars.DATE)

@@ -10,6 +10,7 @@ import json
 from typing import Any
 
 from trunkline.spec.keys import (
+    DEPLOY,
     GRAMMAR,
     LEAF,
     MODEL,
@@ -17,8 +18,10 @@ from trunkline.spec.keys import (
     PATH_PATTERN,
     PIPELINE,
     PLOT,
+    POOL,
     SCHEDULE,
     STAGE,
+    WHEN,
     Key,
     Kind,
 )
@@ -28,6 +31,11 @@ _KINDS: dict[Kind, dict[str, Any]] = {
     Kind.TEXT: {"type": "string"},
     Kind.TEXTS: _TEXTS,
     Kind.TEXT_OR_TEXTS: {"anyOf": [{"type": "string"}, _TEXTS]},
+    Kind.TEXT_OR_NUMBER: {"type": ["string", "number"]},
+    Kind.MOMENT: {"type": "string"},
+    Kind.FLAG: {"type": "boolean"},
+    Kind.COUNT: {"type": "integer", "minimum": 1},
+    Kind.TEXT_OR_MAPPING: {},
     Kind.MAPPING: {"type": "object"},
     Kind.LIST: {"type": "array"},
 }
@@ -47,7 +55,9 @@ def pipeline_schema() -> dict[str, Any]:
             "leaf": _object(LEAF),
             "model": _object(MODEL),
             "plot": _plot(),
-            "schedule": _object(SCHEDULE),
+            "pool": _object(POOL),
+            "schedule": _schedule(),
+            "deploy": _object(DEPLOY),
         },
     }
 
@@ -75,6 +85,12 @@ def _stage() -> dict[str, Any]:
     """`run` or `cmd`, and `stdin` with `cmd` only."""
     either = [{"required": ["run"]}, {"required": ["cmd"]}]
     return {**_object(STAGE), "oneOf": either, "dependentRequired": {"stdin": ["cmd"]}}
+
+
+def _schedule() -> dict[str, Any]:
+    """One way to say when, and `anchor` with `interval` only."""
+    either = [{"required": [word]} for word in WHEN]
+    return {**_object(SCHEDULE), "oneOf": either, "dependentRequired": {"anchor": ["interval"]}}
 
 
 def _groups() -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from trunkline.spec.drafts import PipelineDraft, StageDraft
-from trunkline.spec.rules import files, inputs, outputs, work
+from trunkline.spec.rules import deploys, files, inputs, machines, outputs, schedules, work
 from trunkline.spec.world import World
 
 STAGE_RULES: tuple[Callable[[StageDraft, World], None], ...] = (
@@ -41,12 +41,24 @@ FILE_RULES: tuple[Callable[[PipelineDraft, World], None], ...] = (
     files.pipeline_name,
     files.file_name,
     files.has_stages,
-    files.schedules,
     files.no_source_of_that_name,
+    schedules.one_way_each,
+    schedules.crons,
+    schedules.intervals,
+    schedules.rrules,
+    schedules.timezones,
+    schedules.slugs,
+    schedules.parameters,
+    deploys.catch_up,
+    deploys.branches,
+    deploys.work_pools,
+    deploys.repositories,
+    machines.pool,
 )
 
 WORLD_RULES: tuple[Callable[[World], None], ...] = (
     files.one_file_each,
     files.one_stage_a_model,
     files.no_cycles,
+    deploys.one_branch_each,
 )

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from trunkline.graph import Cycle, topological
 from trunkline.model import DatasetKind
-from trunkline.spec import cron
 from trunkline.spec.drafts import PipelineDraft, StageDraft
-from trunkline.spec.fields import fields_of
 from trunkline.spec.inputs import LeafDraft
-from trunkline.spec.keys import SCHEDULE
-from trunkline.spec.names import NAME, NAME_ADVICE, did_you_mean
+from trunkline.spec.names import NAME, NAME_ADVICE
 from trunkline.spec.world import World
 
 
@@ -38,21 +35,6 @@ def has_stages(pipeline: PipelineDraft, world: World) -> None:
     if "stages" in fields.values and not fields.pairs("stages"):
         advice = 'write a stage below it, such as clean: {run: "stages.clean:clean"}'
         pipeline.say.at(fields.keys["stages"], "'stages' is empty", advice)
-
-
-def schedules(pipeline: PipelineDraft, world: World) -> None:
-    """A schedule has a cron expression, and a time zone that there is."""
-    for node in pipeline.fields.items("schedules"):
-        fields = fields_of(node, node, "a schedule", SCHEDULE, pipeline.say)
-        expression, zone = fields.text("cron"), fields.text("timezone")
-        if expression is not None and (fault := cron.fault(expression.text)):
-            pipeline.say.at(expression.node, f"{fault}", f"write {cron.EXAMPLE}")
-        if zone is None or zone.text == "UTC" or world.known.timezones is None:
-            continue
-        zones = world.known.timezones()
-        if zone.text not in zones:
-            advice = did_you_mean(zone.text, zones, "write a name such as Europe/Berlin")
-            pipeline.say.at(zone.node, f"there is no time zone '{zone.text}'", advice)
 
 
 def no_source_of_that_name(pipeline: PipelineDraft, world: World) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator
 
@@ -15,9 +14,10 @@ from trunkline.spec.names import (
     is_variable,
     listed,
 )
-from trunkline.spec.read import MappingNode, Node, ScalarNode, SequenceNode, pairs, value
+from trunkline.spec.read import MappingNode, Node, ScalarNode, SequenceNode, pairs
 from trunkline.spec.rules.paths import paths
-from trunkline.spec.say import Say, is_text, kind_of
+from trunkline.spec.rules.plain import plain
+from trunkline.spec.say import is_text, kind_of
 from trunkline.spec.world import World
 
 _UNLOCKABLE = re.compile("[\x85\u2028\u2029\ud800-\udfff]")
@@ -107,23 +107,7 @@ def param_names(stage: StageDraft, world: World) -> None:
 def params_are_plain(stage: StageDraft, world: World) -> None:
     """Parameters are what JSON can say: dvc.lock and every reader then hold the same value."""
     for _, node in stage.fields.pairs("params"):
-        _plain(node, stage.say)
-
-
-def _plain(node: Node, say: Say) -> None:
-    if isinstance(node, SequenceNode):
-        for child in node.value:
-            _plain(child, say)
-    elif isinstance(node, MappingNode):
-        for key, child in pairs(node):
-            if not is_text(key) or key.value == "":
-                advice = f'write it in quotes: "{key.value}"' if key.value else "give it a name"
-                say.at(key, f"a key must be text that is not empty; this is {kind_of(key)}", advice)
-            _plain(child, say)
-    elif kind_of(node) == "a date":
-        say.at(node, f"'{node.value}' is a date for YAML", f'write it in quotes: "{node.value}"')
-    elif isinstance(found := value(node), float) and not math.isfinite(found):
-        say.at(node, f"'{node.value}' is no finite number", "write a number, null, or text in quotes")
+        plain(node, stage.say)
 
 
 def texts_can_be_locked(stage: StageDraft, world: World) -> None:
