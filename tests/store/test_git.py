@@ -66,7 +66,7 @@ def repo(unborn: Path) -> Path:
 def test_before_the_first_commit(unborn: Path) -> None:
     write(unborn, "a.txt", "a")
     assert git.head(str(unborn)) is None
-    assert git.state(str(unborn)) == (None, "main", ("a.txt",))
+    assert git.state(str(unborn)) == (None, "main", ("a.txt",), "")
     assert git.log_of(str(unborn), "a.txt") == []
     assert git.log_of(str(unborn), "a.txt", everywhere=True) == []
     assert git.show(str(unborn), "HEAD", "a.txt") is None
@@ -103,7 +103,7 @@ def test_state_names_edited_staged_and_untracked_files(repo: Path) -> None:
     write(repo, "stages/a.log", "")
     commit = git.head(str(repo))
     everything = (".gitignore", "pipelines/p.yaml", "stages/clean.py", "stages/new [1].py")
-    assert git.state(str(repo)) == (commit, "main", everything)
+    assert git.state(str(repo)) == (commit, "main", everything, "")
     assert git.state(str(repo), ["stages"]).dirty_files == ("stages/clean.py", "stages/new [1].py")
     assert git.state(str(repo), ["stages/new [1].py"]).dirty_files == ("stages/new [1].py",)
     assert git.state(str(repo), ["nowhere", POINTER]).dirty_files == ()
@@ -116,7 +116,7 @@ def test_state_of_a_detached_head_and_a_conflict(repo: Path) -> None:
     assert git.state(str(repo)).dirty_files == (POINTER,)
     run(repo, "merge", "--abort")
     run(repo, "checkout", "-q", "--detach")
-    assert git.state(str(repo)) == (git.head(str(repo)), None, ())
+    assert git.state(str(repo)) == (git.head(str(repo)), None, (), "")
 
 
 def test_a_project_below_the_top_of_its_repository(repo: Path) -> None:
@@ -269,8 +269,8 @@ def test_a_linked_work_tree(repo: Path, tmp_path: Path) -> None:
     main = run(repo, "rev-parse", "main")
     write(tree, POINTER, "md5: two\n")
     commit = git.commit_paths(str(tree), [POINTER], "Put")
-    assert git.state(str(tree)) == (commit, "side", ())
-    assert git.state(str(repo)) == (main, "main", ())
+    assert git.state(str(tree)) == (commit, "side", (), "")
+    assert git.state(str(repo)) == (main, "main", (), "")
 
 
 # ---------------------------------------------------------------- refusals

@@ -44,7 +44,7 @@ class Cache:
         self.folder = config.cache_dir
         self._shared = config.shared
         self._memo = memo
-        self._objects = os.path.join(config.cache_dir, "files", "md5")
+        self.objects = os.path.join(config.cache_dir, "files", "md5")
         self._scratch = Scratch(os.path.join(config.cache_dir, "trunkline", "scratch"))
         self._intact: dict[str, Stat] = {}  # known right in this process
         self._unsynced: dict[str, Stat] = {}  # of these, what may not be on the disk yet
@@ -55,7 +55,7 @@ class Cache:
 
     def path(self, md5: str) -> str:
         """Where the object is, or would be."""
-        return f"{self._objects}/{md5[:2]}/{md5[2:]}"
+        return f"{self.objects}/{md5[:2]}/{md5[2:]}"
 
     def scratch(self) -> str:
         """An unused path on the cache's file system."""
@@ -145,7 +145,7 @@ class Cache:
         """Move damaged objects out of the way, so that neither DVC nor we use them again."""
         folder = os.path.join(self.folder, "trunkline", "quarantine")
         for path in paths:
-            if not path.startswith(self._objects + os.sep):
+            if not path.startswith(self.objects + os.sep):
                 continue
             md5 = os.path.basename(os.path.dirname(path)) + os.path.basename(path)
             os.makedirs(folder, exist_ok=True)
@@ -196,7 +196,7 @@ class Cache:
             self._make_fan(fan)
             os.rename(source, self.path(md5))
         if durable:
-            sync_directory(f"{self._objects}/{fan}")
+            sync_directory(f"{self.objects}/{fan}")
         self._trust(md5, stat, durable=durable)
         return True
 
@@ -210,7 +210,7 @@ class Cache:
         return self.stats([md5]).get(md5) == found
 
     def _make_fan(self, fan: str) -> None:
-        path = f"{self._objects}/{fan}"
+        path = f"{self.objects}/{fan}"
         os.makedirs(path, exist_ok=True)
         if self._shared:
             os.chmod(path, 0o2775)

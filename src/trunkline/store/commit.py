@@ -17,10 +17,11 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 from trunkline.errors import ProjectError
+from trunkline.store import trees
 from trunkline.store.gitcall import Place, attempt, call, environment, text
+from trunkline.store.trees import ABSENT, Entry
 
 _IN_PROGRESS = {
     "MERGE_HEAD": ("a merge", "finish it with `git commit`, or `git merge --abort`"),
@@ -37,16 +38,6 @@ _ATTEMPTS = 12
 _CONFLICT = "conflict"
 
 
-class _Entry(NamedTuple):
-    """A file in a tree or an index; without a mode it is not there."""
-
-    mode: str
-    blob: str
-
-
-_ABSENT = _Entry("0", "")
-
-
 def ready_to_commit(root: str, paths: Sequence[str]) -> None:
     """See that `paths` could be committed now, and are as HEAD has them. Raises ProjectError.
 
@@ -55,7 +46,7 @@ def ready_to_commit(root: str, paths: Sequence[str]) -> None:
     place = Place.of(root)
     branch = _branch(place)
     _identity(place)
-    base = _tree_entries(place, _tip(place, branch), paths)
+    base = trees.entries(place, trees.tip(place, branch), paths)
     _refuse_edits(place, base, base)
 
 
@@ -79,9 +70,9 @@ def commit_files(root: str, changes: Mapping[str, bytes | None], message: str, *
     place = Place.of(root)
     branch = _branch(place)
     _identity(place)
-    tip = _tip(place, branch)
-    base = _tree_entries(place, tip, changes)
-    target = _targets(place, changes, base)
+    tip = trees.tip(place, branch)
+    base = trees.entries(place, tip, changes)
+    target = trees.targets(place, changes, base)
     _refuse_edits(place, base, target)
     staged = _stage(place, base, target)
     try:
@@ -89,8 +80,8 @@ def commit_files(root: str, changes: Mapping[str, bytes | None], message: str, *
             if commit := _on_top(place, branch, tip, target, message, hooks):
                 return commit
             time.sleep(0.02 * number)
-            tip = _tip(place, branch)
-            _refuse_others(place, base, target, _tree_entries(place, tip, changes))
+            tip = trees.tip(place, branch)
+            _refuse_others(place, base, target, trees.entries(place, tip, changes))
     except BaseException:
         _stage(place, target, {path: base[path] for path in staged})
         raise
@@ -114,7 +105,7 @@ def stage_files(root: str, changes: Mapping[str, bytes | None]) -> None:
     """
     place = Place.of(root)
     base = _index_entries(place, changes)
-    target = _targets(place, changes, base)
+    target = trees.targets(place, changes, base)
     _refuse_edits(place, base, target)
     _stage(place, base, target)
 
@@ -150,74 +141,31 @@ def _branch(place: Place) -> str:
     return text(out).strip()
 
 
-def _tip(place: Place, ref: str) -> str | None:
-    code, out, _ = attempt(place.root, "rev-parse", "--verify", "--quiet", ref)
-    return None if code else text(out).strip()
-
-
 def _identity(place: Place) -> None:
     """See that git knows who commits, without guessing from user and host."""
-    for name in ("GIT_AUTHOR_IDENT", "GIT_COMMITTER_IDENT"):
-        code, _, _ = attempt(place.root, "-c", "user.useConfigOnly=true", "var", name)
-        if code:
-            raise ProjectError(
-                "git does not know who you are, so it cannot commit",
-                where=place.root,
-                hint='type `git config --global user.name "Your Name"`\n'
-                "and  `git config --global user.email you@example.com`",
-            )
+    if not trees.has_identity(place):
+        raise ProjectError(
+            "git does not know who you are, so it cannot commit",
+            where=place.root,
+            hint='type `git config --global user.name "Your Name"`\n'
+            "and  `git config --global user.email you@example.com`",
+        )
 
 
-def _tree_entries(
-    place: Place, tip: str | None, paths: Mapping[str, object] | Sequence[str]
-) -> dict[str, _Entry]:
-    entries = dict.fromkeys(paths, _ABSENT)
-    if tip is None:
-        return entries
-    full = {place.full(path): path for path in paths}
-    out = call(place.top, "--literal-pathspecs", "ls-tree", "-r", "-z", "--full-tree", tip, "--", *full)
-    for line in filter(None, text(out).split("\0")):
-        facts, path = line.split("\t", 1)
-        mode, _, blob = facts.split(" ")
-        if path in full:
-            entries[full[path]] = _Entry(mode, blob)
-    return entries
-
-
-def _index_entries(place: Place, paths: Mapping[str, object]) -> dict[str, _Entry]:
+def _index_entries(place: Place, paths: Mapping[str, object]) -> dict[str, Entry]:
     """The index's entries; a conflict has a mode that nothing else has."""
     full = {place.full(path): path for path in paths}
-    entries = dict.fromkeys(paths, _ABSENT)
+    entries = dict.fromkeys(paths, ABSENT)
     out = call(place.top, "--literal-pathspecs", "ls-files", "--stage", "-z", "--", *full)
     for line in filter(None, text(out).split("\0")):
         facts, path = line.split("\t", 1)
         mode, blob, number = facts.split(" ")
         if path in full:
-            entries[full[path]] = _Entry(mode if number == "0" else _CONFLICT, blob)
+            entries[full[path]] = Entry(mode if number == "0" else _CONFLICT, blob)
     return entries
 
 
-def _blob(place: Place, path: str, data: bytes, *, write: bool) -> str:
-    """The blob that `git add` would make of these bytes at this path."""
-    options = ["-w"] if write else []
-    out = call(place.top, "hash-object", *options, "--stdin", f"--path={place.full(path)}", data=data)
-    return text(out).strip()
-
-
-def _targets(
-    place: Place, changes: Mapping[str, bytes | None], base: Mapping[str, _Entry]
-) -> dict[str, _Entry]:
-    return {
-        path: _ABSENT
-        if data is None
-        else _Entry(
-            base[path].mode if base[path] != _ABSENT else "100644", _blob(place, path, data, write=True)
-        )
-        for path, data in changes.items()
-    }
-
-
-def _refuse_edits(place: Place, base: Mapping[str, _Entry], target: Mapping[str, _Entry]) -> None:
+def _refuse_edits(place: Place, base: Mapping[str, Entry], target: Mapping[str, Entry]) -> None:
     """Refuse where the index or the working tree holds neither HEAD's content nor the new one."""
     index = _index_entries(place, base)
     contents = _contents(place.root, list(base))
@@ -228,8 +176,8 @@ def _refuse_edits(place: Place, base: Mapping[str, _Entry], target: Mapping[str,
         if index[path].blob not in allowed:
             raise _edited(path, "is staged and not committed", f"git commit -- {path}")
         data = contents[path]
-        if (_ABSENT.blob if data is None else _blob(place, path, data, write=False)) not in allowed:
-            untracked = old == index[path] == _ABSENT
+        if (ABSENT.blob if data is None else trees.blob(place, path, data, write=False)) not in allowed:
+            untracked = old == index[path] == ABSENT
             what = "is there and was never committed" if untracked else "is edited and not committed"
             raise _edited(path, what, f"git add -- {path} && git commit -- {path}")
 
@@ -241,7 +189,7 @@ def _edited(path: str, what: str, keep: str) -> ProjectError:
 
 
 def _refuse_others(
-    place: Place, base: Mapping[str, _Entry], target: Mapping[str, _Entry], now: Mapping[str, _Entry]
+    place: Place, base: Mapping[str, Entry], target: Mapping[str, Entry], now: Mapping[str, Entry]
 ) -> None:
     for path, entry in now.items():
         if entry not in (base[path], target[path]):
@@ -255,23 +203,9 @@ def _refuse_others(
 # ---------------------------------------------------------------- what changes
 
 
-def _info(place: Place, entries: Mapping[str, _Entry], null: str) -> bytes:
-    """Lines for `git update-index --index-info`."""
-    lines = [
-        f"{entry.mode} {entry.blob or null}\t{place.full(path)}\0" for path, entry in sorted(entries.items())
-    ]
-    return "".join(lines).encode("utf-8", "surrogateescape")
-
-
-def _null(tip: str | None, *entries: Mapping[str, _Entry]) -> str:
-    """The null object id, as long as this repository's ids are."""
-    known = [tip or "", *(entry.blob for some in entries for entry in some.values())]
-    return "0" * (max(map(len, known)) or 40)
-
-
-def _stage(place: Place, before: Mapping[str, _Entry], after: Mapping[str, _Entry]) -> list[str]:
+def _stage(place: Place, before: Mapping[str, Entry], after: Mapping[str, Entry]) -> list[str]:
     """Change the real index where it has `before`; the paths that were changed."""
-    null = _null(None, before, after)
+    null = trees.null_id(None, before, after)
     for number in range(_ATTEMPTS):
         index = _index_entries(place, after)
         wanted = {
@@ -281,7 +215,7 @@ def _stage(place: Place, before: Mapping[str, _Entry], after: Mapping[str, _Entr
         }
         if not wanted:
             return []
-        data = _info(place, wanted, null)
+        data = trees.index_info(place, wanted, null)
         code, _, stderr = attempt(place.top, "update-index", "-z", "--index-info", data=data)
         if not code:
             return list(wanted)
@@ -297,46 +231,24 @@ def _stage(place: Place, before: Mapping[str, _Entry], after: Mapping[str, _Entr
 
 
 def _on_top(
-    place: Place, branch: str, tip: str | None, target: Mapping[str, _Entry], message: str, hooks: bool
+    place: Place, branch: str, tip: str | None, target: Mapping[str, Entry], message: str, hooks: bool
 ) -> str | None:
     """A commit of `target` on `tip`, and the branch moved there; None where the branch has moved."""
-    null = _null(tip, target)
-    tree = _tree(place, tip, _info(place, target, null), hooks)
-    if tip is not None and tree == _tip(place, f"{tip}^{{tree}}"):
-        return tip
-    message = _message(place, message, hooks)
-    commit = _commit_tree(place, tree, tip, message)
-    reflog = f"commit: {message.partition(chr(10))[0]}"
-    code, _, _ = attempt(place.root, "update-ref", "-m", reflog, branch, commit, tip or null)
-    return None if code else commit
 
-
-def _tree(place: Place, tip: str | None, info: bytes, hooks: bool) -> str:
-    """`tip`'s tree with these entries changed, as the pre-commit hook leaves it."""
-    with tempfile.TemporaryDirectory(prefix="trunkline-") as folder:
-        index = {"GIT_INDEX_FILE": os.path.join(folder, "index")}
-        call(place.top, "read-tree", tip or "--empty", extra=index)
-        call(place.top, "update-index", "-z", "--index-info", data=info, extra=index)
+    def look(index: Mapping[str, str]) -> None:
         if hooks:
             _run_hook(place, "pre-commit", [], index)
-        return text(call(place.top, "write-tree", extra=index)).strip()
 
-
-def _commit_tree(place: Place, tree: str, tip: str | None, message: str) -> str:
-    code, out, _ = attempt(place.root, "config", "--type=bool", "--get", "commit.gpgSign")
-    sign = ["-S"] if not code and out.strip() == b"true" else []
-    parent = [] if tip is None else ["-p", tip]
-    options = ["-c", "user.useConfigOnly=true", "-c", "i18n.commitEncoding=UTF-8"]
-    code, out, stderr = attempt(
-        place.root, *options, "commit-tree", *sign, tree, *parent, "-F", "-", data=message.encode()
+    tree = trees.tree_of(place, tip, target, look)
+    if tip is not None and tree == trees.tip(place, f"{tip}^{{tree}}"):
+        return tip
+    message = _message(place, message, hooks)
+    commit = trees.commit_tree(place, tree, [] if tip is None else [tip], message)
+    reflog = f"commit: {message.partition(chr(10))[0]}"
+    code, _, _ = attempt(
+        place.root, "update-ref", "-m", reflog, branch, commit, tip or trees.null_id(tip, target)
     )
-    if code:
-        raise ProjectError(
-            f"git could not make the commit: {stderr}",
-            where=place.root,
-            hint="git signs commits here (commit.gpgSign): see that `git commit -S` works" if sign else "",
-        )
-    return text(out).strip()
+    return None if code else commit
 
 
 def _message(place: Place, message: str, hooks: bool) -> str:

@@ -15,13 +15,23 @@ made by `dvc exp run --temp` name the cache of the tree they came from in `.dvc/
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from trunkline.errors import ProjectError
 
-_PATHS = {("cache", "dir"), ("remote", "url")}
+_FILES = ("cert_path", "configpath", "credentialpath", "gdrive_service_account_json_file_path",
+          "gdrive_user_credentials_file", "key_path", "keyfile")  # fmt: skip
+_PATHS = {
+    ("cache", "dir"),
+    ("remote", "url"),
+    *(("remote", name) for name in _FILES),
+    ("machine", "startup_script"),
+    ("machine", "setup_script"),
+}
+_SAFE = re.compile(r"[A-Za-z0-9_./:@%+=~-]+").fullmatch
 _MAC = "/Library/Application Support"
 
 
@@ -37,11 +47,16 @@ class Config:
     remotes: Mapping[str, Mapping[str, str]] | None = None
 
 
-def load(root: str, environ: Mapping[str, str] | None = None) -> Config:
-    """The configuration of the project at `root`. Raises ProjectError."""
+def load(root: str, environ: Mapping[str, str] | None = None, *, instead: str = "") -> Config:
+    """The configuration of the project at `root`. Raises ProjectError.
+
+    `instead` is a file that is read as the project's where that is not checked out.
+    """
     merged: dict[str, dict[str, str]] = {}
+    own = os.path.join(root, ".dvc", "config")
     for path in _files(root, os.environ if environ is None else environ):
-        for section, values in _read(path).items():
+        file = instead if instead and path == own and not os.path.exists(own) else path
+        for section, values in _read(file, path).items():
             merged.setdefault(section, {}).update(values)
     core, cache = merged.get("core", {}), merged.get("cache", {})
     return Config(
@@ -77,9 +92,10 @@ def _cache_dir(root: str, cache: Mapping[str, str], merged: Mapping[str, Mapping
     return os.path.abspath(found or os.path.join(root, ".dvc", "cache"))
 
 
-def _read(path: str) -> dict[str, dict[str, str]]:
+def _read(file: str, path: str) -> dict[str, dict[str, str]]:
+    """The contents of `file` as if it lay at `path`."""
     try:
-        with open(path, encoding="utf-8-sig") as stream:
+        with open(file, encoding="utf-8-sig") as stream:
             text = stream.read()
     except (FileNotFoundError, NotADirectoryError):
         return {}
@@ -91,24 +107,56 @@ def _read(path: str) -> dict[str, dict[str, str]]:
 def parse(text: str, path: str) -> dict[str, dict[str, str]]:
     """Section -> key -> value of one file, paths made absolute. Raises ProjectError."""
     sections: dict[str, dict[str, str]] = {}
-    values: dict[str, str] = {}
+    for section, key, raw in _entries(text, path):
+        values = sections.setdefault(section, {})
+        if key:
+            values[key] = _path(path, section, key, _plain(raw))
+    return sections
+
+
+def elsewhere(project: tuple[str, str], local: tuple[str, str], cache_dir: str) -> str:
+    """The text of a config.local that says in another working tree what these two files say in theirs.
+
+    Of `project`, a (text, path) that the other tree has as well, that is the relative paths; of `local`
+    it is everything. Raises ProjectError.
+    """
+    wanted: dict[str, dict[str, str]] = {"cache": {}}
+    for (text, path), everything in ((project, False), (local, True)):
+        for section, key, raw in _entries(text, path):
+            value = _plain(raw)
+            absolute = _path(path, section, key, value)
+            if key and (everything or absolute != value):
+                wanted.setdefault(section, {})[key] = _quoted(absolute) if absolute != value else raw
+    wanted["cache"]["dir"] = _quoted(cache_dir)
+    lines = []
+    for section, values in wanted.items():
+        lines.append(f"['{section}']" if " " in section else f"[{section}]")
+        lines += [f"    {key} = {value}" for key, value in values.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _entries(text: str, path: str) -> Iterator[tuple[str, str, str]]:
+    """(section, key, value as it is written); a section's head comes with an empty key."""
     section = ""
-    for number, raw in enumerate(text.splitlines(), 1):
-        line = raw.strip()
+    for number, given in enumerate(text.splitlines(), 1):
+        line = given.strip()
         if not line or line.startswith("#"):
             continue
         if line.startswith("["):
             section = _plain(line[1 : line.rindex("]")] if "]" in line else line[1:]).lower()
-            values = sections.setdefault(section, {})
+            yield section, "", ""
             continue
         key, equals, value = line.partition("=")
         if not equals:
             raise ProjectError(
                 f"DVC's configuration has a line without `=`: {line}", where=f"{path}:{number}:1"
             )
-        key = _plain(key).lower()
-        values[key] = _path(path, section, key, _plain(value))
-    return sections
+        yield section, _plain(key).lower(), value.strip()
+
+
+def _quoted(value: str) -> str:
+    """A value as DVC reads it back."""
+    return value if _SAFE(value) else f"'{value}'" if '"' in value else f'"{value}"'
 
 
 def _plain(text: str) -> str:
@@ -120,7 +168,7 @@ def _plain(text: str) -> str:
 
 
 def _path(file: str, section: str, key: str, value: str) -> str:
-    kind = "remote" if _remote_name(section) else section
+    kind = section.partition(" ")[0]
     if (kind, key) not in _PATHS or not value or "://" in value:
         return value
     return os.path.abspath(os.path.join(os.path.dirname(file), os.path.expanduser(value)))

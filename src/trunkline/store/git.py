@@ -123,7 +123,7 @@ def log_of(root: str, path: str, limit: int | None = None, *, everywhere: bool =
 
     [] before the first commit.
     """
-    scope = ["--all", "--full-history"] if everywhere else []
+    scope = ["--all", "--full-history", "--date-order"] if everywhere else []
     count = [] if limit is None else [f"--max-count={limit}"]
     if not everywhere and head(root) is None:
         return []

@@ -48,6 +48,11 @@ class DvcStore:
         """The resolved `cache.dir`, absolute. What worktrees share stands in `trunkline/` below it."""
         return self.config.cache_dir
 
+    @property
+    def objects(self) -> str:
+        """The absolute path of the directory in which the cache has its objects, as ab/cdef…."""
+        return self._cache.objects
+
     def close(self) -> None:
         """Close the memo, give up the scratch space."""
         self._cache.close()
