@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests import keeping
 from tests.support import Tree, letters
+
+os.environ["TRUNKLINE_ENGINE"] = "local"  # Prefect's server has its own tests, and is in no other's way
 
 
 @pytest.fixture(scope="session")
@@ -39,3 +44,20 @@ def tree(_empty: Path, tmp_path: Path) -> Tree:
 def project(_letters: Path, tmp_path: Path) -> Tree:
     """The project `letters`, compiled and committed, not yet run."""
     return Tree(Path(shutil.copytree(_letters, tmp_path / "project")))
+
+
+@pytest.fixture(scope="session")
+def prefect_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """XDG_CACHE_HOME of projects with a Prefect server: the second one starts from the first one's template."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def prefect_project(
+    _letters: Path, prefect_cache: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[keeping.Kept]:
+    """The project `letters` with its own Prefect server, for a module of tests. In the end nothing is left."""
+    tree = keeping.make(_letters, tmp_path_factory.mktemp("prefect") / "project", prefect_cache)
+    with keeping.kept(tree):
+        tree.start()
+        yield tree

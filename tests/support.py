@@ -20,6 +20,7 @@ ENVIRONMENT = {
     "GIT_CONFIG_GLOBAL": os.devnull,
     "GIT_CONFIG_SYSTEM": os.devnull,
     "PYTHONDONTWRITEBYTECODE": "1",
+    "TRUNKLINE_ENGINE": "local",
 }
 
 

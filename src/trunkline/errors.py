@@ -9,6 +9,7 @@
     │   ├── MissingData       an object or a dataset that is in neither workspace nor cache
     │   └── CorruptData       content that no longer has the hash it is stored under
     ├── LockedError      3    another process holds what is needed
+    ├── ServerError      3    a Prefect server that cannot be started, or does not answer
     └── StageFailed      3    datums failed; what succeeded beside them is kept
 
 An error says what (`message`), where (`where`: a path, `file:line:column`, a stage), and what
@@ -129,6 +130,12 @@ class LockedError(TrunklineError):
     """Another process holds what is needed."""
 
     code = "locked"
+
+
+class ServerError(TrunklineError):
+    """A Prefect server cannot be started, or does not answer."""
+
+    code = "server"
 
 
 class StageFailed(TrunklineError):

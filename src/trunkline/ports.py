@@ -28,6 +28,10 @@ from trunkline.model import (
 class Store(Protocol):
     """Data by content: the workspace, DVC's cache, DVC's pointers and lock."""
 
+    @property
+    def objects(self) -> str:
+        """The absolute path of the directory in which the cache has its objects, as ab/cdef…."""
+
     def version(self, path: str) -> Version | None:
         """The content hash of `path` in the workspace, by stat where the memo knows it."""
 
@@ -138,6 +142,9 @@ class Listener(Protocol):
 
     def outcome(self, stage: Stage, datum: Datum, outcome: Outcome) -> None:
         """A datum is done, well or not."""
+
+    def retried(self, stage: Stage, datum: Datum, outcome: Outcome, tried: int) -> None:
+        """A datum has failed for the `tried`th time, and is tried again."""
 
     def finished(self, report: StageReport) -> None:
         """A stage is settled."""

@@ -7,7 +7,7 @@ needed: a command that has nothing to do must not pay for pandas, DVC or Parquet
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -18,8 +18,9 @@ from trunkline.engine.gather import Gather
 from trunkline.engine.manifests import ManifestFacts, Manifests
 from trunkline.engine.planner import Planner
 from trunkline.errors import ProjectError, StaleError, TrunklineError, UsageError
-from trunkline.model import File, ManifestRow, Outcome, Pipeline, Stage, Work
+from trunkline.model import Dask, File, Function, ManifestRow, Outcome, Pipeline, Stage, Work
 from trunkline.plan import graph
+from trunkline.store import home
 from trunkline.store.store import DvcStore
 from trunkline.writer import writer_tag
 
@@ -29,9 +30,12 @@ if TYPE_CHECKING:
     from trunkline.ledger.runs import Runs
     from trunkline.lineage import History
     from trunkline.ports import Listener, Pool
+    from trunkline.runners.shipping import CodeOf
     from trunkline.sources import Sources
+    from trunkline.store.home import Deployed
 
 DVC_YAML = "dvc.yaml"
+PREFECT_YAML = "prefect.yaml"
 SCHEMA = "schema/pipeline.json"
 
 
@@ -57,6 +61,16 @@ class Project:
                 hint="type `git init`",
             )
         return cls(root)
+
+    @cached_property
+    def deployed(self) -> Deployed | None:
+        """The deployment whose worktree this project is in; None for any other project."""
+        return home.of(self.root)
+
+    @property
+    def home(self) -> str:
+        """The root of the project whose records these are: of the user's own, for a deployed run."""
+        return self.root if self.deployed is None else self.deployed.home
 
     def __enter__(self) -> Project:
         return self
@@ -89,7 +103,7 @@ class Project:
         """The records of runs."""
         from trunkline.ledger.runs import Runs
 
-        return Runs(self.root)
+        return Runs(self.home)
 
     @cached_property
     def sources(self) -> Sources:
@@ -132,10 +146,10 @@ class Project:
         """An engine with a pool of its own; every process of the pool ends with the context."""
         from trunkline.engine.execute import Engine
 
-        pool = _LatePool()
+        pool = _LatePool(self._cluster_of, self._pool)
         try:
             yield Engine(
-                self.planner, self.store, self.ledger, pool, self.code, listener,
+                self.planner, self.store, self.ledger, pool, listener,
                 root=self.root, run=run, publish=publish,
             )  # fmt: skip
         except BaseException:
@@ -144,13 +158,38 @@ class Project:
         else:
             pool.close()
 
+    def _cluster_of(self, work: Work) -> Dask | None:
+        """The Dask cluster that the datum's pipeline names; None where it is computed on this machine."""
+        pipeline = work.stage.partition(".")[0]
+        return next(each.pool for each in self.pipelines if each.name == pipeline)
+
+    def _pool(self, cluster: Dask | None) -> Pool:
+        if cluster is None:
+            from trunkline.runners.pools import AdaptivePool
+
+            return AdaptivePool()
+        from trunkline.runners.dask import DaskPool
+        from trunkline.runners.objects import Remote
+
+        config = self.store.config
+        return DaskPool(cluster, lambda: Remote.of(config.remotes or {}, config.remote), self._code_of)
+
+    def _code_of(self, ref: str) -> CodeOf:
+        """A stage's code, for a machine that has not got it."""
+        from trunkline.runners.shipping import CodeOf
+
+        stage = self.stage(ref)
+        writer = writer_tag() if isinstance(stage.run, Function) else ""
+        return CodeOf(self.root, self.code.files(stage), self.code.digest(stage), writer)
+
     def seal(self) -> None:
         """Close the records of runs that ended without saying so."""
         if self.runs.abandoned():
             self.store.tidy()
             from trunkline.store import lockfile
 
-            text = _read_or_empty(self.root, lockfile.NAME)
+            # a record that must be compared with a dvc.lock is of a `dvc repro`, and nobody types that here
+            text = _read_or_empty(self.home, lockfile.NAME)
             with suppress(TrunklineError):  # a lock that cannot be read judges nothing: another time
                 self.runs.seal(lockfile.parse(text) if text else {})
 
@@ -237,11 +276,16 @@ class Project:
         path = os.path.join(self.root, DVC_YAML)
         return _read(path) if os.path.exists(path) else ""
 
-    def compiled(self) -> dict[str, str]:
-        """What `compile` writes: path relative to the root -> text."""
+    def compiled(self, *, deployable: bool = False) -> dict[str, str]:
+        """What `compile` writes: path relative to the root -> text, "" where there is to be no file.
+
+        `deployable`: prefect.yaml also where nothing in the project asks for one.
+        """
         code = {stage.ref: self.code.files(stage) for stage in self.stages}
+        prefect = _read_or_empty(self.root, PREFECT_YAML)
         return {
             DVC_YAML: spec.compile_dvc(self.dvc_yaml, self.pipelines, code),
+            PREFECT_YAML: spec.compile_prefect(prefect, self.pipelines, always=deployable),
             SCHEMA: spec.schema_text(),
         }
 
@@ -249,16 +293,18 @@ class Project:
         """The compiled files that do not say what the pipeline files say."""
         return list(self._stale())
 
-    def _stale(self) -> dict[str, str]:
-        return {
-            path: text for path, text in self.compiled().items() if _read_or_empty(self.root, path) != text
-        }
+    def _stale(self, deployable: bool = False) -> dict[str, str]:
+        compiled = self.compiled(deployable=deployable)
+        return {path: text for path, text in compiled.items() if _read_or_empty(self.root, path) != text}
 
-    def compile(self) -> list[str]:
+    def compile(self, *, deployable: bool = False) -> list[str]:
         """Write the compiled files that are stale; their paths."""
-        stale = self._stale()
+        stale = self._stale(deployable)
         for path, text in stale.items():
-            self.store.write_text(path, text)
+            if text or path != PREFECT_YAML:
+                self.store.write_text(path, text)
+            else:
+                os.unlink(os.path.join(self.root, path))
         for stage in self.stages:
             self.store.ignore(stage.path)
             self.store.ignore(stage.manifest_path)
@@ -281,14 +327,16 @@ class Project:
 class _LatePool:
     """The pool of a run, made when there is something to execute."""
 
-    def __init__(self) -> None:
+    def __init__(self, where: Callable[[Work], Dask | None], make: Callable[[Dask | None], Pool]) -> None:
+        self._where = where
+        self._make = make
         self._pool: Pool | None = None
 
     def submit(self, work: Work, expected: float | None = None) -> None:
         if self._pool is None:
-            from trunkline.runners.pools import AdaptivePool
+            from trunkline.runners.mixed import MixedPool
 
-            self._pool = AdaptivePool()
+            self._pool = MixedPool(self._where, self._make)
         self._pool.submit(work, expected)
 
     def next(self) -> Outcome:

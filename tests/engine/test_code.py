@@ -11,6 +11,7 @@ from trunkline.digest import md5_bytes
 from trunkline.engine.code import Code
 from trunkline.errors import ProjectError
 from trunkline.model import Command, Function, Stage, Version
+from trunkline.runners.command import located
 
 CLEAN = """\
 import json
@@ -95,9 +96,9 @@ def test_a_commands_code_is_what_its_arguments_name(world: World) -> None:
     stage = command("sh", "./scripts/run.sh", "scripts", "--flag=scripts/run.sh", "/etc/passwd", "../x", "")
     assert world.code().files(stage) == ("scripts/run.sh",)
     assert isinstance(stage.run, Command)
-    located = world.code().located(Command(stage.run.argv, ("a line",)))
-    assert located.argv == ("sh", f"{world.root}/scripts/run.sh", *stage.run.argv[2:])
-    assert located.stdin == ("a line",)
+    assert located(stage.run.argv, str(world.root)) == [
+        "sh", f"{world.root}/scripts/run.sh", *stage.run.argv[2:]
+    ]  # fmt: skip
 
 
 def test_the_functions_of_a_module(world: World) -> None:

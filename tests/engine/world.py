@@ -56,6 +56,10 @@ class Store:
         self.gone: set[str] = set()
         self.looked: list[str] = []
 
+    @property
+    def objects(self) -> str:
+        raise AssertionError
+
     def fill(self, path: str, files: Mapping[str, str]) -> Version:
         """Make the dataset at `path` hold these files."""
         found = self.datasets[path] = snapshot(files)

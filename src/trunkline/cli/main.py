@@ -46,6 +46,9 @@ COMMANDS = {
     "runs": Command("runs", "the runs, newest first"),
     "show": Command("runs", "one run: its stages, counts, times, failures"),
     "logs": Command("runs", "what a run printed"),
+    "deploy": Command("deploy", "make deployments of pipelines, so that they run by schedule or by API"),
+    "up": Command("server", "start Prefect's server and a worker for this project, and keep them"),
+    "down": Command("server", "stop Prefect's server and the worker"),
 }
 
 

@@ -68,6 +68,10 @@ class Printer:
             self._beat = time.monotonic()
             self.line(f"  {stage.ref:{self._width}}  {self._done[stage.ref]} of {self._totals[stage.ref]} …")
 
+    def retried(self, stage: Stage, datum: Datum, outcome: Outcome, tried: int) -> None:
+        """A datum is tried again: a line."""
+        self.line(retry_text(stage, datum, outcome, tried))
+
     def finished(self, report: StageReport) -> None:
         """A stage is settled: its line, and what failed."""
         if report.stage in self._tasks and self._bars is not None:
@@ -129,6 +133,13 @@ def failure_text(stage: str, failed: FailedDatum) -> str:
     lines.append(f"      log:   {failed.log}")
     lines.append(f"      again: trunkline exec {stage} --datum {failed.datum.id[:12]}")
     return "\n".join(lines)
+
+
+def retry_text(stage: Stage, datum: Datum, outcome: Outcome, tried: int) -> str:
+    """Which datum failed and is tried again, and why."""
+    failure = outcome.failure
+    why = f": {failure.kind}: {failure.message.splitlines()[0]}" if failure and failure.message else ""
+    return f"    {stage.ref}: datum {datum.name}, try {tried} of {stage.datum_tries}{why}; again"
 
 
 def input_lines(failed: FailedDatum) -> list[str]:

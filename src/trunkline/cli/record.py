@@ -1,4 +1,4 @@
-"""Writes down what a run does while a person watches: the run's record beside the printer.
+"""Writes down what a run does while a person watches: the run's record beside the printer, and Prefect.
 
 A run that finds nothing to do leaves no record; the record begins with the first stage that does
 something, or fails to.
@@ -7,12 +7,23 @@ something, or fails to.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
-from trunkline.cli.progress import Printer, error_lines, failure_text, summary
+from trunkline.cli.progress import Printer, error_lines, failure_text, retry_text, summary
+from trunkline.engine.execute import RunPaths
+from trunkline.flows.flow import Told
 from trunkline.ledger.runs import FOLDER, RunLog
 from trunkline.model import Datum, GitState, Outcome, Stage, StagePlan, StageReport
+from trunkline.ports import Listener
 from trunkline.project import Project
+
+
+class Show(Listener, Protocol):
+    """Where a run is shown beside the terminal."""
+
+    def end(self, state: str, message: str, artifacts: Sequence[Told] = ()) -> None:
+        """The run is over: done, failed or interrupted."""
 
 
 class Recorder:
@@ -22,8 +33,10 @@ class Recorder:
         self, project: Project, command: str, printer: Printer, *, run_id: str = "", log: RunLog | None = None
     ) -> None:
         self.id = log.id if log is not None else run_id
-        self.directory = os.path.join(project.root, FOLDER, self.id)
+        self.directory = os.path.join(project.home, FOLDER, self.id)
+        self.paths = RunPaths(self.id, self.directory)
         self.log = log
+        self.show: Show | None = None
         self.reports: list[StageReport] = []
         self._project = project
         self._command = command
@@ -33,10 +46,21 @@ class Recorder:
         """A stage begins."""
         self._begin().stage_started(plan)
         self._printer.started(plan)
+        if self.show is not None:
+            self.show.started(plan)
 
     def outcome(self, stage: Stage, datum: Datum, outcome: Outcome) -> None:
         """A datum is done."""
         self._printer.outcome(stage, datum, outcome)
+        if self.show is not None:
+            self.show.outcome(stage, datum, outcome)
+
+    def retried(self, stage: Stage, datum: Datum, outcome: Outcome, tried: int) -> None:
+        """A datum is tried again."""
+        self._begin().log(retry_text(stage, datum, outcome, tried))
+        self._printer.retried(stage, datum, outcome, tried)
+        if self.show is not None:
+            self.show.retried(stage, datum, outcome, tried)
 
     def finished(self, report: StageReport) -> None:
         """A stage is settled."""
@@ -51,12 +75,19 @@ class Recorder:
                 self.log.log(failure_text(report.stage, failed))
             if report.error:
                 self.log.log(error_lines(report))
+        if self.show is not None:
+            self.show.finished(report)
+
+    def shown(self, flow: str, url: str, tasks: int = 0) -> None:
+        """The run is shown as this Prefect flow run."""
+        if self.log is not None:
+            self.log.flow({"id": flow, "url": url, "tasks": tasks})
 
     def _begin(self) -> RunLog:
         if self.log is None:
             state, environment = describe(self._project)
             self.log = RunLog.begin(
-                self._project.root, command=self._command, git=state, environment=environment, run_id=self.id
+                self._project.home, command=self._command, git=state, environment=environment, run_id=self.id
             )
         return self.log
 
@@ -72,7 +103,10 @@ def describe(project: Project) -> tuple[GitState, Mapping[str, object]]:
     from trunkline.store import git
 
     paths = ["pipelines", "stages", "dvc.yaml", *_code(project)]
-    return git.state(project.root, paths), capture()
+    state = git.state(project.root, paths)
+    if project.deployed is not None:  # detached at a commit of the branch
+        state = state._replace(branch=project.deployed.branch or None, worktree=project.deployed.name)
+    return state, capture()
 
 
 def _code(project: Project) -> list[str]:

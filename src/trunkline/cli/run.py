@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import os
-import time
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from trunkline.cli.interrupts import end_orderly
-from trunkline.cli.output import Answer, seconds
-from trunkline.cli.progress import Printer
-from trunkline.cli.record import Recorder
-from trunkline.engine.execute import RunPaths
-from trunkline.errors import TrunklineError
-from trunkline.ledger.ids import uuid7
-from trunkline.model import DatasetKind, Stage, StageReport
-from trunkline.plan import explain
+from trunkline.cli.output import Answer
+from trunkline.cli.progress import Printer, summary
+from trunkline.cli.running import execute, source_paths
+from trunkline.errors import UsageError
+from trunkline.model import Stage, StageReport
+from trunkline.plan import explain, graph
 from trunkline.project import Project
+
+if TYPE_CHECKING:
+    from trunkline.cli.record import Recorder, Show
+    from trunkline.flows.flow import Facts
+
+ENGINES = ("prefect", "local")
 
 
 def arguments_run(parser: argparse.ArgumentParser) -> None:
@@ -31,75 +35,69 @@ def arguments_run(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--engine",
-        choices=("local",),
-        default="local",
-        help="where it runs (default: local, in this process)",
+        choices=ENGINES,
+        help="prefect: shown as a flow run by Prefect's server, which is started where none runs;"
+        " local: without it, with the same results (default: $TRUNKLINE_ENGINE, else prefect)",
     )
 
 
 def command_run(args: argparse.Namespace) -> Answer:
     """Compile if need be, then run what is not up to date."""
+    engine = _engine(args.engine)
     with Project.find() as project:
         stages = project.select(args.targets)
         if args.dry_run:
             plan = project.planner.plan(stages, force=args.force)
             return Answer(explain.plan_data(plan), lambda: explain.plan_text(plan))
         end_orderly()
-        return _run(project, stages, args)
+        printer = Printer([stage.ref for stage in stages], quiet=args.json)
+        recorder = execute(
+            project,
+            stages,
+            printer,
+            command=" ".join(["trunkline run", *args.targets]),
+            force=args.force,
+            show=None if engine == "local" else lambda recorder: _as_flow(project, stages, recorder, printer),
+        )
+    return Answer(_data(recorder.id, recorder.reports), lambda: "")
 
 
-def _run(project: Project, stages: Sequence[Stage], args: argparse.Namespace) -> Answer:
-    began = time.monotonic()
-    project.seal()
-    compiled = project.compile()
-    run_id = uuid7()
-    printer = Printer([stage.ref for stage in stages], quiet=args.json)
-    recorder = Recorder(project, " ".join(["trunkline run", *args.targets]), printer, run_id=run_id)
-    printer.line(f"run {run_id}")
-    for path in compiled:
-        printer.line(f"  wrote {path}")
-    state = "failed"
-    try:
-        for path in _version_sources(project, stages):
-            printer.line(f"  wrote {path}")
-        with project.engine(RunPaths(run_id, recorder.directory), recorder) as engine:
-            engine.run(stages, force=args.force, order=project.dvc_order())
-        state = "done"
-        project.store.complete([stage.dvc_name for stage in stages])
-    except KeyboardInterrupt:
-        state = "interrupted"
-        raise
-    except TrunklineError as error:
-        if recorder.log is not None and not error.hint:
-            error.hint = f"type `trunkline show {run_id}` to see it again"
-        raise
-    finally:
-        recorder.finish(state)
-        printer.close()
-        said = {"done": "done", "failed": "FAILED", "interrupted": "interrupted"}[state]
-        more = "; what was done is kept" if state == "interrupted" else ""
-        printer.line(f"run {run_id} {said} in {seconds(time.monotonic() - began)}{more}")
-    return Answer(_data(run_id, recorder.reports), lambda: "")
+def _engine(asked: str | None) -> str:
+    engine = asked or os.environ.get("TRUNKLINE_ENGINE") or ENGINES[0]
+    if engine not in ENGINES:
+        raise UsageError(f"TRUNKLINE_ENGINE is {engine!r}", hint=f"it can be: {', '.join(ENGINES)}")
+    return engine
 
 
-def _version_sources(project: Project, stages: Sequence[Stage]) -> Iterator[str]:
-    """Version what is there of these stages' sources, as `dvc repro` does; the pointers that changed.
+def _as_flow(project: Project, stages: Sequence[Stage], recorder: Recorder, printer: Printer) -> Show:
+    """Show the run as a Prefect flow run. Prefect itself is imported when a stage begins."""
+    from trunkline.flows.flow import AsFlow, Handlers
 
-    A pointer may be wrong where every stage is up to date: git took it to another commit, or what
-    changed is a part of the dataset that no stage reads. Or its data are not in the cache: they came
-    by another way than DVC.
-    """
-    leaves = [leaf.dataset for stage in stages for leaf in stage.leaves]
-    for path in sorted({dataset.path for dataset in leaves if dataset.kind is DatasetKind.SOURCE}):
-        pointer = f"{path}.dvc"
-        present, named = project.gather.version(path), project.store.pointer(pointer)
-        if present is None or named is None:
-            continue
-        if present != named or not os.path.exists(project.store.object_path(present.oid)):
-            with project.store.holding("trunkline run", [path], []):
-                project.gather.settle(path, *project.store.save_source(path))
-            if present != named:
-                yield pointer
+    handlers = Handlers(printer.line, recorder.shown, summary, recorder.paths.log)
+    return AsFlow(project.root, flow_facts(project, stages, recorder.id, "manual"), handlers)
+
+
+def flow_facts(project: Project, stages: Sequence[Stage], run_id: str, trigger: str) -> Facts:
+    """What a flow run says of a run: its pipelines, what started it, the versions of the data."""
+    from trunkline.flows.flow import Facts
+
+    pipelines = list(dict.fromkeys(stage.pipeline for stage in stages))
+    versions = {path: project.gather.version(path) for path in source_paths(stages)}
+    known = {os.path.basename(path): version.oid for path, version in versions.items() if version}
+    data = hashlib.md5("\n".join(sorted(known.values())).encode()).hexdigest()
+    name = "+".join(pipelines)
+    return Facts(
+        run_id=run_id,
+        flow=name,
+        name=f"{name}-{trigger}-{data[:8]}",
+        tags=(
+            "trunkline",
+            f"trigger:{trigger}",
+            *(f"pipeline:{pipeline}" for pipeline in pipelines),
+            *(f"data:{dataset}@{oid[:8]}" for dataset, oid in sorted(known.items())),
+        ),
+        upstream={stage.ref: graph.upstream(stage) for stage in stages},
+    )
 
 
 def _data(run_id: str, reports: list[StageReport]) -> dict[str, Any]:

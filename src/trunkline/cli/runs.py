@@ -58,7 +58,7 @@ def command_logs(args: argparse.Namespace) -> Answer:
     """What a run printed: the run itself, or its datums."""
     with Project.find() as project:
         record = project.runs.load(args.run)
-        folder = os.path.join(project.root, FOLDER, record.id)
+        folder = os.path.join(project.home, FOLDER, record.id)
     if not args.stage and not args.datum:
         text = _read(os.path.join(folder, "log.txt"))
         return Answer({"id": record.id, "log": text}, lambda: text.rstrip() or "nothing was printed")
@@ -125,7 +125,8 @@ def _text(record: RunRecord) -> str:
 
 def _commit(git: GitState) -> str:
     dirty = f", with changes in {', '.join(git.dirty_files[:5])}" if git.dirty else ""
-    return f"commit {(git.commit or 'none')[:8]} on {git.branch or 'no branch'}{dirty}"
+    place = f", in the worktree of the deployment {git.worktree}" if git.worktree else ""
+    return f"commit {(git.commit or 'none')[:8]} on {git.branch or 'no branch'}{dirty}{place}"
 
 
 def _counts(stage: StageRecord) -> str:

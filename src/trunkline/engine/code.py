@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from trunkline.digest import SCHEME, md5_bytes
 from trunkline.errors import Problem, ProjectError, SpecError
-from trunkline.model import Command, Function, Stage, Version
+from trunkline.model import Function, Stage, Version
 from trunkline.ports import Facts
 
 # What reads the source: another scheme of digests, or another Python's grammar, may see other facts.
@@ -66,12 +66,6 @@ class Code:
         from trunkline.plan.code import code_digest
 
         return code_digest({path: self._meaning(path) for path in self.files(stage)})
-
-    def located(self, command: Command) -> Command:
-        """The command with every argument that names a project file made absolute."""
-        found = [(argument, self._project_file(argument)) for argument in command.argv]
-        argv = (os.path.join(self._root, path) if path else argument for argument, path in found)
-        return Command(tuple(argv), command.stdin)
 
     def module(self, name: str) -> ModuleFacts | None:
         """The project's module of that name, or None where the project has none."""

@@ -25,7 +25,6 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 
 from trunkline import listing
-from trunkline.engine.code import Code
 from trunkline.engine.planner import Planner
 from trunkline.engine.verdict import check_declared, verdict
 from trunkline.errors import LockedError, TrunklineError
@@ -35,7 +34,6 @@ from trunkline.model import (
     FailedDatum,
     Failure,
     File,
-    Function,
     Item,
     LockEntry,
     LockItem,
@@ -75,6 +73,8 @@ class _Under:
     fresh: list[Result] = field(default_factory=list)
     recorded: float = field(default_factory=time.monotonic)
     failures: list[FailedDatum] = field(default_factory=list)
+    snapshots: dict[str, Snapshot] = field(default_factory=dict)
+    tried: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,6 @@ class Engine:
         store: Store,
         ledger: Ledger,
         pool: Pool,
-        code: Code,
         listener: Listener,
         *,
         root: str,
@@ -109,7 +108,6 @@ class Engine:
         self._store = store
         self._ledger = ledger
         self._pool = pool
-        self._code = code
         self._listener = listener
         self._root = root
         self._run = run
@@ -202,14 +200,14 @@ class Engine:
                 read, write = _paths(plan)
                 locks.enter_context(self._store.holding(f"trunkline run {stage.ref}", read, write))
             under = self._open(plan, locks, started)
-            snapshots = self._inputs(stage, _to_run(plan)) if under.waiting else {}
+            under.snapshots = self._inputs(stage, _to_run(plan)) if under.waiting else {}
             self._listener.started(plan)
         except BaseException:
             locks.close()
             raise
         self._under[stage.ref] = under
         if under.waiting:
-            self._submit(under, snapshots)
+            self._submit(under)
         else:
             self._close(under)
 
@@ -242,12 +240,23 @@ class Engine:
         self._store.ensure_inputs(list(read.items()))
         return snapshots
 
-    def _submit(self, under: _Under, snapshots: dict[str, Snapshot]) -> None:
+    def _submit(self, under: _Under) -> None:
         """Queue what must run. All datums of a stage share a scratch directory: one a datum is slow."""
         stage = under.plan.stage
         expected = self._ledger.seconds(stage.ref)
-        for work in self._works(stage, _to_run(under.plan), snapshots, under.scratch):
+        for work in self._works(stage, _to_run(under.plan), under.snapshots, under.scratch):
             self._pool.submit(work, expected)
+
+    def _try_again(self, under: _Under, datum: Datum, outcome: Outcome, failure: Failure) -> bool:
+        """Queue a datum that failed once more, where its stage allows it more tries."""
+        stage = under.plan.stage
+        tried = under.tried[datum.id] = under.tried.get(datum.id, 0) + 1
+        if tried >= stage.datum_tries or failure.damaged:
+            return False
+        self._listener.retried(stage, datum, outcome, tried)
+        for work in self._works(stage, [datum], under.snapshots, under.scratch):
+            self._pool.submit(work)
+        return True
 
     def work(self, stage: Stage, datum: Datum) -> Work:
         """One datum as a value to execute, its inputs seen to be there. Raises MissingData."""
@@ -256,14 +265,13 @@ class Engine:
     def _works(
         self, stage: Stage, datums: Sequence[Datum], snapshots: dict[str, Snapshot], scratch: str
     ) -> Iterator[Work]:
-        run = stage.run if isinstance(stage.run, Function) else self._code.located(stage.run)
         for datum in datums:
             yield Work(
                 stage=stage.ref,
                 datum=datum.id,
                 name=datum.name,
                 join_on=datum.join_on,
-                run=run,
+                run=stage.run,
                 inputs=tuple(self._work_input(item, snapshots[item.dataset]) for item in datum.items),
                 params=stage.params,
                 env=stage.env,
@@ -276,13 +284,12 @@ class Engine:
     def _work_input(self, item: Item, snapshot: Snapshot) -> WorkInput:
         files: tuple[WorkFile, ...]
         if item.nfiles is None:
-            files = (WorkFile(item.path, self._store.object_path(item.oid), item.size),)
+            files = (WorkFile(item.path, item.oid, item.size),)
         else:
-            files = tuple(
-                WorkFile(file.path, self._store.object_path(file.md5), file.size)
-                for file in listing.below(snapshot.files, item.path)
-            )
-        return WorkInput(item.input, item.dataset, item.path, item.oid, item.nfiles is not None, files)
+            files = tuple(WorkFile(*file) for file in listing.below(snapshot.files, item.path))
+        return WorkInput(
+            item.input, item.dataset, item.path, item.oid, item.nfiles is not None, files, self._store.objects
+        )
 
     # ------------------------------------------------------------ collect
 
@@ -291,6 +298,10 @@ class Engine:
         datum = under.datums[outcome.datum]
         stage = under.plan.stage
         failure = outcome.failure or self._adopt(outcome)
+        if outcome.scratch != under.scratch:  # it has one of its own
+            shutil.rmtree(outcome.scratch, ignore_errors=True)
+        if failure is not None and self._try_again(under, datum, outcome, failure):
+            return
         if failure is None:
             result = Result(under.keys[datum.id], outcome.files, self._run.id, outcome.seconds)
             under.results[datum.id] = result
@@ -300,8 +311,6 @@ class Engine:
         else:
             self._store.quarantine(failure.damaged)
             under.failures.append(FailedDatum(datum, failure, self._run.log(stage, datum.id)))
-        if outcome.scratch != under.scratch:  # it has one of its own
-            shutil.rmtree(outcome.scratch, ignore_errors=True)
         under.waiting.discard(datum.id)
         self._listener.outcome(stage, datum, outcome)
         if not under.waiting:

@@ -4,6 +4,7 @@
      "started": "2025-11-22T22:28:44.120Z", "ended": "2025-11-22T22:29:25.320Z", "seconds": 41.2,
      "git": {"commit": "1a2b3c…", "branch": "main", "dirty": true, "dirty_files": ["stages/clean.py"]},
      "environment": {"python": "3.11.7", …}, "owner": {"pid": 4242, "started": "257268", "boot": "…"},
+     "flow": {"id": "3f1c…", "url": "http://127.0.0.1:4200/runs/flow-run/3f1c…", "tasks": 6},
      "stages": {"flights.clean": {
         "state": "done", "decision": "run", "outcome": "committed",
         "reasons": [{"kind": "file_added", "subject": "2013-12-31.parquet", "old": "", "new": ""}],
@@ -15,7 +16,9 @@
 
 A reader ignores what it does not know and refuses a higher `schema`. States of a run: running, done,
 failed, interrupted, superseded (what it made was never seen in dvc.lock, because a later run made the
-same stages). `outcome` of a stage: committed, superseded, uncommitted, "" while it is not known.
+same stages). `flow` is the Prefect flow run, {} where there was none. A deployed run's `git` has one key
+more, the "worktree" that it worked in; its `branch` is the one that it tracks. `outcome` of a stage:
+committed, superseded, uncommitted, "" while it is not known.
 """
 
 from __future__ import annotations
@@ -86,6 +89,7 @@ class RunRecord:
     environment: Mapping[str, Any] = field(default_factory=dict)
     ended: str = ""
     seconds: float = 0.0
+    flow: Mapping[str, Any] = field(default_factory=dict)
     stages: Mapping[str, StageRecord] = field(default_factory=dict)
 
     @property
@@ -198,9 +202,11 @@ def to_json(record: RunRecord) -> str:
             "branch": git.branch,
             "dirty": git.dirty,
             "dirty_files": git.dirty_files[:MANY],
+            **({"worktree": git.worktree} if git.worktree else {}),
         },
         "environment": dict(record.environment),
         "owner": record.owner._asdict(),
+        "flow": dict(record.flow),
         "stages": {ref: _stage_json(stage) for ref, stage in record.stages.items()},
     }
     return json.dumps(data, indent=1, default=str) + "\n"
@@ -261,9 +267,10 @@ def _record(data: Mapping[str, Any]) -> RunRecord:
         started=data["started"],
         ended=data["ended"],
         seconds=data["seconds"],
-        git=GitState(git["commit"], git["branch"], tuple(git["dirty_files"])),
+        git=GitState(git["commit"], git["branch"], tuple(git["dirty_files"]), git.get("worktree", "")),
         environment=data["environment"],
         owner=Owner(data["owner"]["pid"], data["owner"]["started"], data["owner"]["boot"]),
+        flow=data.get("flow", {}),
         stages={ref: _stage(ref, stage) for ref, stage in data["stages"].items()},
     )
 

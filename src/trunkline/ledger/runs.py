@@ -89,6 +89,10 @@ class RunLog:
             lambda record: _with_stage(record, stage_ended(report, committed=record.runner == "trunkline"))
         )
 
+    def flow(self, flow: Mapping[str, object]) -> None:
+        """The Prefect flow run that shows this run: id, url, tasks."""
+        self._change(lambda record: replace(record, flow=dict(flow)))
+
     def log(self, text: str) -> None:
         """Append to what was printed."""
         path = os.path.join(self.directory, "log.txt")

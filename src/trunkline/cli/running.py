@@ -1,0 +1,157 @@
+"""One run from its first line to its last, wherever it is shown: in a terminal, in Prefect, in both.
+
+The order: abandoned runs are sealed, what is stale is compiled, changed sources are versioned, the engine
+brings the stages up to date. The run's id is printed first and last. However it ends, results are kept,
+the record says how, and whoever shows it is told.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+from trunkline.cli.output import seconds
+from trunkline.cli.progress import Printer
+from trunkline.cli.record import Recorder, Show
+from trunkline.errors import TrunklineError
+from trunkline.flows.flow import Told
+from trunkline.ledger.ids import uuid7
+from trunkline.model import DatasetKind, Stage, StageReport
+from trunkline.project import Project
+
+_SAID = {"done": "done", "failed": "FAILED", "interrupted": "interrupted"}
+
+
+def execute(
+    project: Project,
+    stages: Sequence[Stage],
+    printer: Printer,
+    *,
+    command: str,
+    force: bool = False,
+    show: Callable[[Recorder], Show] | None = None,
+) -> Recorder:
+    """Bring `stages` (upstream first) up to date; the run's recorder, with a report for each stage.
+
+    `show` makes, from the recorder of the run, who shows it. Raises what the engine raises.
+    """
+    began = time.monotonic()
+    project.seal()
+    compiled = project.compile()
+    recorder = Recorder(project, command, printer, run_id=uuid7())
+    printer.line(f"run {recorder.id}")
+    for path in compiled:
+        printer.line(f"  wrote {path}")
+    state, message = "failed", ""
+    try:
+        for path in _version_sources(project, stages):
+            printer.line(f"  wrote {path}")
+        recorder.show = show(recorder) if show is not None else None
+        with project.engine(recorder.paths, recorder) as engine:
+            engine.run(stages, force=force, order=project.dvc_order())
+        state = "done"
+        project.store.complete([stage.dvc_name for stage in stages])
+    except TrunklineError as error:
+        message = error.message
+        if recorder.log is not None and not error.hint:
+            error.hint = f"type `trunkline show {recorder.id}` to see it again"
+        raise
+    except Exception:
+        raise
+    except BaseException:  # Ctrl-C, SIGTERM, or what Prefect makes of it
+        state = "interrupted"
+        raise
+    finally:
+        printer.close()
+        if recorder.show is not None:
+            recorder.show.end(state, message or f"run {recorder.id} {_SAID[state]}", _told(project, recorder))
+        recorder.finish(state)
+        more = "; what was done is kept" if state == "interrupted" else ""
+        printer.line(f"run {recorder.id} {_SAID[state]} in {seconds(time.monotonic() - began)}{more}")
+    return recorder
+
+
+def _version_sources(project: Project, stages: Sequence[Stage]) -> Iterator[str]:
+    """Version what is there of these stages' sources, as `dvc repro` does; the pointers that changed.
+
+    A pointer may be wrong where every stage is up to date: git took it to another commit, or what
+    changed is a part of the dataset that no stage reads. Or its data are not in the cache: they came
+    by another way than DVC.
+    """
+    for path in source_paths(stages):
+        pointer = f"{path}.dvc"
+        present, named = project.gather.version(path), project.store.pointer(pointer)
+        if present is None or named is None:
+            continue
+        if present != named or not os.path.exists(project.store.object_path(present.oid)):
+            with project.store.holding("trunkline run", [path], []):
+                project.gather.settle(path, *project.store.save_source(path))
+            if present != named:
+                yield pointer
+
+
+def source_paths(stages: Sequence[Stage]) -> list[str]:
+    """The paths of the source datasets that these stages read."""
+    leaves = [leaf.dataset for stage in stages for leaf in stage.leaves]
+    return sorted({dataset.path for dataset in leaves if dataset.kind is DatasetKind.SOURCE})
+
+
+# ---------------------------------------------------------------- what is told of a run
+
+
+def _told(project: Project, recorder: Recorder) -> list[Told]:
+    """The metrics of the stages that ran, and where their models come from."""
+    if recorder.log is None:
+        return []
+    ran = [report for report in recorder.reports if report.state == "done"]
+    return [*_metrics(project, ran), *_lineage(project, recorder, ran)]
+
+
+def _metrics(project: Project, reports: Sequence[StageReport]) -> Iterator[Told]:
+    rows: list[dict[str, object]] = []
+    for report in reports:
+        stage = project.stage(report.stage)
+        for name in stage.metrics:
+            values = _flat(_json(os.path.join(project.root, stage.path, name)))
+            rows += [{"stage": report.stage, "metric": key, "value": value} for key, value in values]
+    if rows:
+        name = "-".join(dict.fromkeys(report.stage.partition(".")[0] for report in reports))
+        yield Told(f"{name}-metrics", "The metrics of this run", table=rows)
+
+
+def _json(path: str) -> object:
+    try:
+        with open(path, encoding="utf-8") as stream:
+            return json.load(stream)
+    except (OSError, ValueError):  # metrics may be YAML, or gone by now: DVC shows them either way
+        return {}
+
+
+def _flat(value: object, prefix: str = "") -> Iterator[tuple[str, object]]:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from _flat(item, f"{prefix}.{key}" if prefix else str(key))
+    elif prefix and not isinstance(value, list):
+        yield prefix, value
+
+
+def _lineage(project: Project, recorder: Recorder, reports: Sequence[StageReport]) -> Iterator[Told]:
+    from trunkline.lineage import Artifact, render_text, walk
+
+    for report in reports:
+        model = project.stage(report.stage).model
+        if model is None or report.entry is None:
+            continue
+        path = f"{project.stage(report.stage).path}/{model.path}"
+        version = project.store.version(path)
+        if version is None:
+            continue
+        text = render_text(walk(Artifact(path, version.oid, path), project.history()))
+        record = os.path.join(recorder.directory, "run.json")
+        markdown = (
+            f"`trunkline lineage {path}` in the project, now or at any later time; run `{recorder.id}`,"
+            f" its record: [run.json](file://{record})\n\n```\n{text}\n```\n"
+        )
+        yield Told(f"lineage-{model.name}", f"Where the model {model.name} comes from", markdown=markdown)

@@ -1,0 +1,42 @@
+"""Prefect in this process: imported with the project's settings, silent, and without a heartbeat.
+
+Prefect reads its settings when it is imported, from the environment and from files below the user's home.
+So it is imported here and nowhere else, with the environment that `home` says, which is put back at once:
+what the run starts must not inherit it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+# Our own lines say it already; at a run's end they would come after the last one.
+_SILENT = {"PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL"}
+
+
+def import_prefect(environment: Mapping[str, str]) -> None:
+    """Import Prefect with these variables. Where it has been imported already, nothing changes."""
+    variables = {**environment, **_SILENT}
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        import prefect.artifacts
+        import prefect.client.orchestration
+        import prefect.main  # which sets the logging up
+        import prefect.runtime  # noqa: F401
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+@contextmanager
+def without_heartbeat() -> Iterator[None]:
+    """A flow run whose process is watched by other means: the beat costs a second at the end of each."""
+    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+
+    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+        yield

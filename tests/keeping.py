@@ -1,0 +1,227 @@
+"""A project with a real Prefect server: what one does with it, and the certainty that nothing stays.
+
+`prefect_project` is a module's own: the project `letters` in a directory of its own, with its server (no
+worker: `kept.up()` starts one). Its user's home holds a Prefect profile that leads nowhere; see `test_server`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, TypeVar
+
+from tests.support import Done, Tree
+from trunkline.flows.api import FINAL, Api
+from trunkline.flows.home import Home
+from trunkline.flows.state import State, read_state
+from trunkline.ledger.owner import Owner, owner_of
+
+T = TypeVar("T")
+PATIENCE = 90.0  # seconds; a server that starts on a busy machine takes its time
+PROFILE = 'active = "mine"\n\n[profiles.mine]\nPREFECT_API_URL = "http://127.0.0.1:9/api"\n'
+
+FLOW = '''\
+"""A flow as short as can be that behaves like a deployed run: says who it is, ends in an orderly way."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+from prefect import flow, task
+from prefect.runtime import flow_run
+
+from trunkline.flows.state import mark_flow
+from trunkline.ledger.owner import owner_of
+
+
+@task
+def step(number: int) -> int:
+    return number
+
+
+@flow(name="throwaway")
+def throwaway(seconds: float = 0.0, tasks: int = 1) -> None:
+    mark_flow(os.environ["TRUNKLINE_HOME"], str(flow_run.id), owner_of(os.getpid()))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in range(tasks):
+        step(number)
+    Path(f"began-{flow_run.id}").touch()
+    try:
+        time.sleep(seconds)
+    finally:
+        Path(f"ended-{flow_run.id}").touch()
+'''
+
+
+class Kept(Tree):
+    """A project and its Prefect server. No variable of the tester's own Prefect reaches it."""
+
+    def __init__(self, root: Path, cache: Path, **variables: str) -> None:
+        super().__init__(root)
+        self.variables = {"XDG_CACHE_HOME": str(cache), "TRUNKLINE_ENGINE": "prefect", **variables}
+        self.home = Home(str(root))
+
+    def environment(self, **extra: str) -> dict[str, str]:
+        mine = {**super().environment(), **self.variables, **extra}
+        ours = {name: value for name, value in mine.items() if not name.startswith("PREFECT_")}
+        return {**ours, **{name: value for name, value in {**self.variables, **extra}.items() if value}}
+
+    # ------------------------------------------------------------ the server
+
+    def up(self, **extra: str) -> Done:
+        """`trunkline up`."""
+        return self.trunkline("up", check=True, **extra)
+
+    def down(self) -> Done:
+        """`trunkline down`."""
+        return self.trunkline("down")
+
+    def start(self) -> State:
+        """A server without a worker, kept, as a run would start it."""
+        lines = "import sys; from trunkline.flows import server; "
+        lines += "print(server.begin(sys.argv[1], keep=True).wait().url)"
+        self.command(sys.executable, "-c", lines, str(self.root))
+        return self.state
+
+    @property
+    def state(self) -> State:
+        """What server.json says."""
+        return read_state(self.home)
+
+    @property
+    def api(self) -> Api:
+        """The server's API."""
+        return Api(self.variables.get("PREFECT_API_URL") or self.state.url, environ=self.variables)
+
+    def answers(self) -> State | None:
+        """The state of a server that answers, if it does."""
+        now = self.state
+        return now if now.state == "running" and self.api.healthy() else None
+
+    # ------------------------------------------------------------ runs of it
+
+    def deploy(self) -> str:
+        """A deployment of the flow above, in the pool of `trunkline up`; its id."""
+        self.write("throwaway.py", FLOW)
+        flow = self.api.post("/flows/", {"name": "throwaway"})
+        step = "prefect.deployments.steps.set_working_directory"
+        deployment = {
+            "name": "trunkline",
+            "flow_id": flow["id"],
+            "entrypoint": "throwaway.py:throwaway",
+            "path": str(self.root),
+            "work_pool_name": "trunkline",
+            "tags": ["trunkline"],
+            "pull_steps": [{step: {"directory": str(self.root)}}],
+            "enforce_parameter_schema": False,
+        }
+        return str(self.api.post("/deployments/", deployment)["id"])
+
+    def submit(self, deployment: str, **parameters: float) -> str:
+        """A flow run of the deployment; its id."""
+        body = {"parameters": parameters, "state": {"type": "SCHEDULED"}}
+        return str(self.api.post(f"/deployments/{deployment}/create_flow_run", body)["id"])
+
+    def began(self, flow_run: str) -> Owner | None:
+        """The process of a flow run that is at work."""
+        if not (self.root / f"began-{flow_run}").exists():
+            return None
+        mark = json.loads((Path(self.home.flows) / f"{flow_run}.json").read_text())
+        return Owner(**mark)
+
+    def final(self, flow_run: str) -> str:
+        """The type of a flow run's final state, "" while it has none."""
+        state = str(self.api.flow_run(flow_run)["state_type"])
+        return state if state in FINAL else ""
+
+    # ------------------------------------------------------------ processes
+
+    def processes(self) -> dict[int, str]:
+        """Every living process that works in the project's directory, and its command line."""
+        found = {}
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit() and int(entry.name) != os.getpid():
+                with suppress(OSError):
+                    folder = os.readlink(entry / "cwd").removesuffix(" (deleted)")
+                    inside = folder == str(self.root) or folder.startswith(f"{self.root}/")
+                    if inside and owner_of(int(entry.name)) is not None:
+                        words = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+                        found[int(entry.name)] = words
+        return found
+
+    def kill_all(self) -> None:
+        """SIGKILL to everything of it; returns when nothing is left."""
+        until(lambda: not self._killed())
+
+    def _killed(self) -> dict[int, str]:
+        left = self.processes()
+        for pid in left:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        return left
+
+
+@contextmanager
+def kept(tree: Kept) -> Iterator[Kept]:
+    """This project; in the end its server is stopped, and no process is left, whatever happened."""
+    try:
+        yield tree
+        tree.down()
+        left = tree.processes()
+        assert not left, f"left running: {left}"
+    finally:
+        tree.kill_all()
+
+
+def make(template: Path, root: Path, cache: Path, **variables: str) -> Kept:
+    """A copy of a project, whose user has a Prefect home and profile of his own."""
+    tree = Kept(Path(shutil.copytree(template, root)), cache, **variables)
+    profile = root.parent / ".prefect/profiles.toml"
+    profile.parent.mkdir(exist_ok=True)
+    profile.write_text(PROFILE)
+    return tree
+
+
+def until(look: Callable[[], T | None], patience: float = PATIENCE) -> T:
+    """What `look` finds, looked for until it is there."""
+    deadline = time.monotonic() + patience
+    while True:
+        found = look()
+        if found:
+            return found
+        if time.monotonic() > deadline:
+            raise AssertionError(f"nothing after {patience} seconds")
+        time.sleep(0.1)
+
+
+def kill(owner: Owner | None) -> None:
+    """SIGKILL to a process; returns when it is gone."""
+    assert owner is not None
+    os.kill(owner.pid, signal.SIGKILL)
+    until(lambda: not owner.lives())
+
+
+@contextmanager
+def process(tree: Kept, *argv: str) -> Iterator[subprocess.Popen[str]]:
+    """A command that is under way in the project; killed where the test forgets it."""
+    with subprocess.Popen(
+        argv, cwd=tree.root, env=tree.environment(), stdout=subprocess.PIPE, text=True
+    ) as started:
+        try:
+            yield started
+        finally:
+            started.kill()
+
+
+def listing(folder: Path) -> dict[str, Any]:
+    """Everything below a folder with the time of its last change."""
+    return {str(path.relative_to(folder)): path.stat().st_mtime_ns for path in sorted(folder.rglob("*"))}
