@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests.runners.machines import Machines, machines, needs_dask
 from trunkline.digest import md5_bytes
 from trunkline.model import Command, Function, Outcome, Work, WorkFile, WorkInput
 from trunkline.ports import Pool
@@ -47,19 +48,19 @@ class Bench:
             target.write_bytes(data)
             os.utime(target, (1_500_000_000, 1_500_000_000))
         target.chmod(mode)
-        return WorkFile(path, str(target), len(data))
+        return WorkFile(path, md5, len(data))
 
     def one(self, name: str, path: str, content: bytes | str, dataset: str = "raw") -> WorkInput:
         """A single file as an input."""
         file = self.file(path, content)
-        return WorkInput(name, dataset, path, md5_bytes(Path(file.object).read_bytes()), False, (file,))
+        return WorkInput(name, dataset, path, file.md5, False, (file,), str(self.base / "cache"))
 
     def many(
         self, name: str, files: Mapping[str, bytes | str], path: str = "", dataset: str = "raw"
     ) -> WorkInput:
         """A directory as an input."""
         entries = tuple(self.file(key, content) for key, content in sorted(files.items()))
-        return WorkInput(name, dataset, path, "0.dir", True, entries)
+        return WorkInput(name, dataset, path, "0.dir", True, entries, str(self.base / "cache"))
 
     def work(
         self,
@@ -111,6 +112,14 @@ class Bench:
         """Every file below the scratch directories."""
         scratch = self.base / "scratch"
         return sorted(str(p.relative_to(scratch)) for p in scratch.rglob("*") if not p.is_dir())
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
+    """A Dask scheduler and two workers, each a machine of its own as far as that goes."""
+    needs_dask()
+    with machines(tmp_path_factory.mktemp("machines"), 2) as made:
+        yield made
 
 
 @pytest.fixture

@@ -44,13 +44,14 @@ def test_inputs_and_outputs_are_relative_to_the_scratch(bench: Bench) -> None:
 
 def test_the_environment_is_that_of_the_reference(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("INHERITED", "yes")
+    monkeypatch.delenv("TRUNKLINE_ENGINE", raising=False)
     given = [bench.one("raw", "day.csv", "x"), bench.many("tree", {})]
     work = bench.work(sh(""), given, env={"MINE": "1", "PACH_JOB_ID": "no"}, join_on="2013")
 
     seen = environment(work)
 
     assert {
-        key: seen[key] for key in seen if key.startswith(("PACH", "PPS", "TRUNKLINE", "raw", "tree"))
+        key: seen[key] for key in seen if key.startswith(("PACH", "PPS", "TRUNKLINE_ROOT", "raw", "tree"))
     } == {
         "PACH_JOB_ID": work.run_id,
         "PACH_OUTPUT_COMMIT_ID": work.run_id,
@@ -169,7 +170,7 @@ def test_a_command_that_writes_to_its_input_fails_and_the_cache_is_whole(script:
         == "it wrote to its input raw/a.txt; inputs are read-only: write to the output instead"
     )
     assert failure.damaged == ()
-    assert Path(given.files[0].object).read_text() == "text"
+    assert Path(given.object(given.files[0])).read_text() == "text"
 
 
 def test_a_command_that_writes_to_its_input_and_fails_says_both(bench: Bench) -> None:
@@ -185,7 +186,7 @@ def test_an_input_has_one_mtime_whenever_it_came(bench: Bench) -> None:
     outcomes = []
     for stamp in (1_000, 2_000):
         given = bench.one("raw", "a.txt", "text")
-        os.utime(given.files[0].object, (stamp, stamp))
+        os.utime(given.object(given.files[0]), (stamp, stamp))
         outcomes.append(bench.do(sh("tar cf pfs/out/a.tar pfs/raw/a.txt"), [given]))
 
     assert outcomes[0].files == outcomes[1].files

@@ -138,7 +138,7 @@ def test_a_file_that_is_not_what_its_suffix_says_is_named(
     for reader in ("table", "frame"):
         message = refused(given, reader=reader)
         assert message.startswith(f"flights/{path} is not what its suffix says ({wanted}): ")
-        assert given.files[0].object not in message
+        assert given.object(given.files[0]) not in message
 
 
 def test_a_broken_file_is_found_when_a_dataset_is_made(bench: Bench, tmp_path: Path) -> None:
@@ -174,7 +174,7 @@ def test_a_json_list_is_not_lazy(bench: Bench) -> None:
 
 def test_an_object_that_left_the_cache_is_named(bench: Bench) -> None:
     given = bench.one("raw", "a.csv", "n\n1\n")
-    Path(given.files[0].object).unlink()
+    Path(given.object(given.files[0])).unlink()
 
     for reader in (convert.table, convert.frame, convert.dataset):
         with pytest.raises(Fault) as caught:

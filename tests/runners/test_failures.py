@@ -6,6 +6,7 @@ import pytest
 
 from tests.runners.conftest import Bench
 from trunkline.model import Failure, Function, Outcome
+from trunkline.runners.failures import interrupts
 from trunkline.runners.worker import execute
 
 
@@ -152,3 +153,24 @@ def test_messages_name_files_as_the_dataset_does(bench: Bench) -> None:
     assert failed(bench.do("lazy", given)).message == "cannot read flights/2013/a.csv"
     assert failed(bench.do("path", given)).message == "cannot read pfs/raw/2013/a.csv"
     assert failed(bench.do("own")).message == "cannot write pfs/out/a"
+
+
+def test_what_prefect_makes_of_sigterm_is_no_failure_of_the_datum(bench: Bench) -> None:
+    """A flow is ended by an exception of Prefect's, raised in whatever its main thread is at: this one is called
+    like it. The real one ends a real flow in `test_deployed`."""
+    bench.code(
+        """
+        class ExternalSignal(BaseException):
+            __module__ = "prefect.exceptions"
+
+        class TerminationSignal(ExternalSignal):
+            pass
+
+        def f():
+            raise TerminationSignal
+        """
+    )
+    with pytest.raises(BaseException, match=r"^$") as raised:
+        execute(bench.work("f"))
+    assert interrupts(raised.value)
+    assert not interrupts(SystemExit(1))

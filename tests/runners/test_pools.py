@@ -9,28 +9,55 @@ from pathlib import Path
 import pytest
 
 from tests.runners.conftest import CODE, Bench, everything
-from trunkline.model import Command, Outcome
+from tests.runners.machines import Machines, code_of
+from trunkline.model import Command, Dask, Outcome
 from trunkline.ports import Pool
+from trunkline.runners.dask import DaskPool
+from trunkline.runners.mixed import MixedPool
+from trunkline.runners.objects import Remote
 from trunkline.runners.pools import AdaptivePool, InlinePool, Load, outgrown
 from trunkline.runners.processes import ProcessPool
 
-POOLS: dict[str, Callable[[], Pool]] = {
-    "inline": InlinePool,
-    "processes": lambda: ProcessPool(2),
-    "one process": lambda: ProcessPool(1),
-    "adaptive": lambda: AdaptivePool(2),
-    "adaptive at once": lambda: AdaptivePool(2, enough=0.0),
+
+def on_dask(request: pytest.FixtureRequest) -> Pool:
+    cluster: Machines = request.getfixturevalue("cluster")
+    bench: Bench = request.getfixturevalue("bench")
+    cluster.restore(2)
+    remote = Remote({"url": str(bench.base / "remote")})
+    return DaskPool(Dask(cluster.address), lambda: remote, code_of(bench.root))
+
+
+def half_on_dask(request: pytest.FixtureRequest) -> Pool:
+    """Every second datum, by its id."""
+    return MixedPool(
+        lambda work: int(work.datum[0], 16) % 2 == 0,
+        lambda away: on_dask(request) if away else AdaptivePool(2),
+    )
+
+
+POOLS: dict[str, Callable[[pytest.FixtureRequest], Pool]] = {
+    "inline": lambda request: InlinePool(),
+    "processes": lambda request: ProcessPool(2),
+    "one process": lambda request: ProcessPool(1),
+    "adaptive": lambda request: AdaptivePool(2),
+    "adaptive at once": lambda request: AdaptivePool(2, enough=0.0),
+    "dask": on_dask,
+    "half on dask": half_on_dask,
 }  # add yours here
 
 
 @pytest.fixture
 def pool(request: pytest.FixtureRequest) -> Iterator[Pool]:
-    made = POOLS[request.param]()
+    made = POOLS[request.param](request)
     yield made
     made.close(now=True)
 
 
-every = pytest.mark.parametrize("pool", POOLS, indirect=True)
+every = pytest.mark.parametrize(
+    "pool",
+    [pytest.param(name, marks=[pytest.mark.xdist_group("dask")] * ("dask" in name)) for name in POOLS],
+    indirect=True,
+)
 
 
 @every

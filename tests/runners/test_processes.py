@@ -168,7 +168,7 @@ def test_an_input_that_a_dying_datum_wrote_to_is_named_as_damaged(bench: Bench) 
     pool.close()
 
     assert outcome.failure is not None
-    assert outcome.failure.damaged == (given.files[0].object,)
+    assert outcome.failure.damaged == (given.object(given.files[0]),)
 
 
 def alive(pid: int, *, patience: float = 10) -> bool:

@@ -78,7 +78,7 @@ def test_as_root_a_datum_that_writes_to_its_input_fails_and_the_cache_is_whole(
     failure = failed(bench.do(name, [given]))
 
     assert (failure.kind, failure.message, failure.damaged) == ("InputModified", message, ())
-    assert Path(given.files[0].object).read_text() == "n\n1\n2\n"
+    assert Path(given.object(given.files[0])).read_text() == "n\n1\n2\n"
     assert bench.left() == []
 
 
@@ -89,7 +89,7 @@ def test_a_write_through_a_lazy_dataset_names_the_damaged_object(bench: Bench) -
     failure = failed(bench.do("lazy", [given]))
 
     assert (failure.kind, failure.message) == ("InputModified", MESSAGE)
-    assert failure.damaged == (given.files[0].object,)
+    assert failure.damaged == (given.object(given.files[0]),)
 
 
 def test_an_input_may_be_moved_to_the_output(bench: Bench) -> None:
@@ -117,7 +117,7 @@ NOBODY = """
     os.setresgid(65534, 65534, 65534)
     os.setresuid(65534, 65534, 65534)
     outcome = bench.do(sys.argv[3], [given])
-    print(outcome.failure and (outcome.failure.kind, outcome.failure.message, outcome.failure.damaged == (given.files[0].object,)))
+    print(outcome.failure and (outcome.failure.kind, outcome.failure.message, outcome.failure.damaged == (given.object(given.files[0]),)))
     print(bench.left())
 """
 

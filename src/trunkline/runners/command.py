@@ -1,7 +1,7 @@
 """A datum by a command, in any language: files at `pfs/<name>/…` in, files in `pfs/out/` out.
 
 The command runs without a shell in the datum's scratch directory, with `stdin:` lines as its input.
-Arguments are passed as they are (whoever makes the Work gives full paths to scripts of the project); a
+An argument that names a file of the project becomes its full path, all others are passed as they are; a
 shell finds the project at $TRUNKLINE_ROOT. The environment is ours, with this Python's directory first
 on the PATH, then `env:`, then:
 
@@ -20,11 +20,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import posixpath
 import select
 import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from typing import IO
 
 from trunkline.model import Command, Work
@@ -51,6 +53,17 @@ def call(command: Command, work: Work) -> Outputs:
     files = tuple(sorted(collect(out)))
     views.clear((given.name for given in work.inputs), guards)
     return Outputs(files, scratch)
+
+
+def located(argv: Sequence[str], root: str) -> list[str]:
+    """The arguments, those that name a file of the project as full paths; `engine.code` counts the same."""
+    paths = [posixpath.normpath(argument) for argument in argv]
+    inside = [not os.path.isabs(path) and path.partition("/")[0] != ".." for path in paths]
+    full = [os.path.join(root, path) for path in paths]
+    return [
+        place if within and os.path.isfile(place) else argument
+        for argument, place, within in zip(argv, full, inside, strict=True)
+    ]
 
 
 def environment(work: Work) -> dict[str, str]:
@@ -99,7 +112,7 @@ def _started(
     program = command.argv[0]
     try:
         return subprocess.Popen(
-            command.argv,
+            located(command.argv, work.root),
             stdin=stdin,
             stdout=log,
             stderr=subprocess.PIPE,

@@ -79,7 +79,7 @@ def dataset(given: WorkInput) -> Any:
     schemas = [_read(given, file, lambda path: look(path, local)) for file in given.files]
     _same_columns(given, [schema.names for schema in schemas])
     schema = _unified(given, schemas).remove_metadata()
-    paths = [file.object for file in given.files]
+    paths = [given.object(file) for file in given.files]
     return ds.FileSystemDataset.from_paths(paths, schema=schema, format=form, filesystem=local)
 
 
@@ -153,14 +153,14 @@ _READERS: dict[str, Callable[[str], pa.Table]] = {
 def _read(given: WorkInput, file: WorkFile, reader: Callable[[str], Any]) -> Any:
     """`reader` on the file's object; what it cannot make sense of is told by the dataset's name."""
     try:
-        return reader(file.object)
+        return reader(given.object(file))
     except FileNotFoundError as error:
         name = shown(given.dataset, file.path)
         raise Fault("MissingData", f"{name} is not in the cache any more") from error
     except CorruptData as error:
         _unreadable(given, file, error, error.message.partition(": ")[2])
     except (pa.ArrowException, ValueError, OSError) as error:
-        _unreadable(given, file, error, first_line(error).replace(file.object, "it"))
+        _unreadable(given, file, error, first_line(error).replace(given.object(file), "it"))
 
 
 def _unreadable(given: WorkInput, file: WorkFile, error: Exception, detail: str) -> NoReturn:

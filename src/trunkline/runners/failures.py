@@ -3,10 +3,12 @@
     Fault               raised here and beside: a failure with its own kind and message
     describe(error)     any exception as a Failure, with the user's frames only
 
-Kinds of our own: BadFunction (the function cannot be found or called), BadInput (a file is not what
-its suffix says), MissingData (an input left the cache), BadOutput (the result has no form as files),
-InputModified (the datum wrote to its input), DiskError (its files could not be laid out or written), ExitCode and CommandNotFound (commands), WorkerDied (the
-process ended). Every other kind is the name of an exception.
+Kinds of our own: BadFunction (the function cannot be found or called), BadInput (a file is not what its
+suffix says), MissingData (an input left the cache), BadOutput (the result has no form as files),
+InputModified (the datum wrote to its input), DiskError (its files could not be laid out or written),
+ExitCode and CommandNotFound (commands), WorkerDied (the process, or the machine, ended), WorkerFailed
+and OutputLost (another machine could not compute it, or hand it over). Every other kind is the name of
+an exception.
 """
 
 from __future__ import annotations
@@ -46,6 +48,19 @@ def describe(error: BaseException, work: Work | None = None) -> Failure:
     else:
         failure = Failure(type(error).__name__, _text(error), user_traceback(error))
     return _named(failure, work) if work else failure
+
+
+def interrupts(error: BaseException) -> bool:
+    """Whether this is not the datum's own doing: Ctrl-C, or what Prefect makes of SIGTERM in a flow.
+
+    Prefect is not asked: its exception is told by its name.
+    """
+    if isinstance(error, KeyboardInterrupt):
+        return True
+    kinds = type(error).__mro__
+    return any(
+        each.__name__ == "ExternalSignal" and each.__module__ == "prefect.exceptions" for each in kinds
+    )
 
 
 def _by_user(error: BaseException) -> bool:
@@ -99,9 +114,10 @@ def _named(failure: Failure, work: Work) -> Failure:
     message, trace = failure.message, failure.traceback
     for given in work.inputs:
         for file in given.files:
-            if file.object in message or file.object in trace:
+            path = given.object(file)
+            if path in message or path in trace:
                 name = shown(given.dataset, file.path)
-                message, trace = message.replace(file.object, name), trace.replace(file.object, name)
+                message, trace = message.replace(path, name), trace.replace(path, name)
     places = re.compile(rf"{re.escape(os.path.dirname(work.scratch))}/[^/\s]+/(?=pfs/)")
     return replace(failure, message=places.sub("", message), traceback=places.sub("", trace))
 

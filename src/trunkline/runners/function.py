@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from trunkline.model import Function, Work, WorkInput
-from trunkline.runners.failures import Fault
+from trunkline.runners.failures import Fault, interrupts
 from trunkline.runners.outputs import Outputs, TakenError, collect, make_own_scratch, write_returned
 from trunkline.runners.views import Guard, Views, check, guard, location
 
@@ -80,10 +80,9 @@ def call(binding: Binding, work: Work, views: Views) -> Outputs:
     guards: list[Guard] = []
     try:
         outputs = _call(binding, work, views, guards)
-    except KeyboardInterrupt:
-        raise
     except BaseException as error:
-        check(guards, error)
+        if not interrupts(error):
+            check(guards, error)
         raise
     else:
         check(guards, None)

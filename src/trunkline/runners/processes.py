@@ -306,9 +306,10 @@ def _touched(held: _Held) -> Iterable[str]:
     """Input objects that were written to since the datum was handed out."""
     for given in held.work.inputs:
         for file in given.files:
+            path = given.object(file)
             with contextlib.suppress(OSError):
-                if os.stat(file.object).st_mtime_ns > held.sent:
-                    yield file.object
+                if os.stat(path).st_mtime_ns > held.sent:
+                    yield path
 
 
 def available_cpus() -> int:

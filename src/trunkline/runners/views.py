@@ -82,12 +82,12 @@ class Views:
         inner = _safe(given, file.path) or posixpath.basename(given.dataset)
         view = os.path.join(base, inner)
         self._make(os.path.dirname(view))
-        if copies or status.st_mode & 0o222 or not _link(file.object, view):
-            _copy(file.object, view)
+        if copies or status.st_mode & 0o222 or not _link(given.object(file), view):
+            _copy(given.object(file), view)
         else:
             _settle(status.st_mtime_ns)
         return Guard(
-            shown(given.dataset, file.path), file.object, _stamp(status), view, _stamp(os.stat(view))
+            shown(given.dataset, file.path), given.object(file), _stamp(status), view, _stamp(os.stat(view))
         )
 
     def _make(self, directory: str) -> None:
@@ -98,7 +98,9 @@ class Views:
 
 def guard(given: WorkInput) -> list[Guard]:
     """Guards for files that are handed over as the cache's objects, without a view."""
-    return [Guard(shown(given.dataset, f.path), f.object, _stamp(_stat(given, f))) for f in given.files]
+    return [
+        Guard(shown(given.dataset, f.path), given.object(f), _stamp(_stat(given, f))) for f in given.files
+    ]
 
 
 def location(given: WorkInput, path: str) -> str:
@@ -163,7 +165,7 @@ def _settle(mtime: int) -> None:
 
 def _stat(given: WorkInput, file: WorkFile) -> os.stat_result:
     try:
-        return os.stat(file.object)
+        return os.stat(given.object(file))
     except FileNotFoundError as error:
         name = shown(given.dataset, file.path)
         raise Fault("MissingData", f"{name} is not in the cache any more") from error

@@ -23,7 +23,7 @@ from collections.abc import Iterator, Mapping
 
 from trunkline.model import Command, Failure, Function, Outcome, Work
 from trunkline.runners import command, function
-from trunkline.runners.failures import describe
+from trunkline.runners.failures import describe, interrupts
 from trunkline.runners.logs import Capture, Streams
 from trunkline.runners.modules import Modules
 from trunkline.runners.outputs import Outputs, own_scratch
@@ -69,11 +69,10 @@ class Executor:
         try:
             with _surroundings(work):
                 return self._run(work, clock), None
-        except KeyboardInterrupt:
-            remove_tree(own_scratch(work))
-            raise
         except BaseException as error:
             remove_tree(own_scratch(work))
+            if interrupts(error):
+                raise
             failure = describe(error, work)
             print(failure.traceback or f"{failure.kind}: {failure.message}", file=sys.stderr)
             return Outputs((), work.scratch), failure
