@@ -47,13 +47,18 @@ def bench(sizes: Sizes, make: Callable[[str], Tree]) -> Iterator[Figure]:
     """Both kinds of stage, cold and changed."""
     for kind, function in (("texts", "upper"), ("frames", "scaled")):
         tree = make(kind)
-        for number in range(sizes.datums):
-            _file(tree, kind, number, number)
-        tree.stages(kind)
-        tree.write("pipelines/p.yaml", PIPELINE.format(module=kind, function=function))
-        tree.source("parts")
+        prepared(tree, kind, function, sizes.datums)
         yield _cold(sizes, tree, kind)
         yield from _changed(sizes, tree, kind, make(f"{kind}-dvc"))
+
+
+def prepared(tree: Tree, kind: str, function: str, count: int) -> None:
+    """Make `tree` a stage of one kind over so many files."""
+    for number in range(count):
+        _file(tree, kind, number, number)
+    tree.stages(kind)
+    tree.write("pipelines/p.yaml", PIPELINE.format(module=kind, function=function))
+    tree.source("parts")
 
 
 def _cold(sizes: Sizes, tree: Tree, kind: str) -> Figure:

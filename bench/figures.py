@@ -10,6 +10,7 @@ from bench.processes import Cost
 
 SCHEMA = 1
 RATIO = "times the floor"
+SECONDS = "s beyond it"
 MIB = 1 << 20
 
 
@@ -17,8 +18,9 @@ MIB = 1 << 20
 class Figure:
     """One budget, measured.
 
-    `unit` says what is held against `limit`: RATIO, "ms a datum" beyond the floor (`count` datums),
-    or "MiB". `judged` names the numbers of a Cost that the budget speaks of; all must keep it.
+    `unit` says what is held against `limit`: RATIO, milliseconds a datum beyond the floor (`count`
+    datums), seconds beyond the floor, or "MiB". Without a limit there is no budget, and it is only told.
+    `judged` names the numbers of a Cost that the budget speaks of; all must keep it.
     """
 
     bench: str
@@ -26,7 +28,7 @@ class Figure:
     against: str
     measured: Cost
     floor: Cost | None
-    limit: float
+    limit: float | None
     unit: str = RATIO
     judged: tuple[str, ...] = ("cpu", "wall")
     count: int = 1
@@ -40,12 +42,15 @@ class Figure:
         floor = float(getattr(self.floor, name))
         if self.unit == RATIO:
             return ours / floor if floor else float("inf")
+        if self.unit == SECONDS:
+            return ours - floor
         return (ours - floor) * 1000 / self.count
 
     @property
-    def met(self) -> bool:
-        """Whether every number that the budget speaks of keeps it."""
-        return all(self.value(name) <= self.limit for name in self.judged)
+    def met(self) -> bool | None:
+        """Whether every number that the budget speaks of keeps it; None where there is no budget."""
+        limit = self.limit
+        return None if limit is None else all(self.value(name) <= limit for name in self.judged)
 
     def data(self, judge: bool) -> dict[str, Any]:
         """For a machine; `met` is null where the sizes are not the budget's."""
@@ -93,7 +98,7 @@ def table(figures: Sequence[Figure], judge: bool) -> str:
 def _row(figure: Figure, judge: bool) -> tuple[str, ...]:
     memory = figure.judged == ("rss",)
     first, second = ("rss", "") if memory else ("cpu", "wall")
-    verdict = ("met" if figure.met else "MISSED") if judge else ""
+    verdict = {True: "met", False: "MISSED", None: ""}[figure.met] if judge else ""
     return (
         figure.what,
         _cost(figure.measured, memory),
@@ -115,10 +120,16 @@ def _cost(cost: Cost, memory: bool) -> str:
 
 def _value(figure: Figure, name: str) -> str:
     value = figure.value(name)
-    text = {"MiB": f"{value:.0f} MiB", RATIO: f"{value:.2f}"}.get(figure.unit, f"{value:.2f} ms")
+    text = {"MiB": f"{value:.0f} MiB", RATIO: f"{value:.2f}", SECONDS: f"{value:+.2f} s"}.get(
+        figure.unit, f"{value:.2f} ms"
+    )
     return text if name in figure.judged else f"({text})"
 
 
 def _limit(figure: Figure) -> str:
+    if figure.limit is None:
+        return ""
     limit = f"{figure.limit:g}"
-    return {"MiB": f"≤ {limit} MiB", RATIO: f"≤ {limit}"}.get(figure.unit, f"≤ {limit} ms")
+    return {"MiB": f"≤ {limit} MiB", RATIO: f"≤ {limit}", SECONDS: f"≤ {limit} s"}.get(
+        figure.unit, f"≤ {limit} ms"
+    )

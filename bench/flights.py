@@ -30,18 +30,9 @@ LAST = 30  # days
 def bench(sizes: Sizes, make: Callable[[str], Tree]) -> Iterator[Figure]:
     """One figure."""
     tree, plain = make("flights"), make("plain")
-    days, departures = chosen(files_by_day("flights_raw"), sizes.departures)
-    for project in (tree, plain):
-        for name in DATA:
-            for day in days:
-                project.write(f"data/{name}/{day}.csv", files_by_day(name)[day])
-        shutil.copytree(
-            ROOT / "stages", project.root / "stages", ignore=shutil.ignore_patterns("__pycache__")
-        )
-    declared = (ROOT / "pipelines" / "flights.yaml").read_text(encoding="utf-8")
-    tree.write("pipelines/flights.yaml", declared)
-    tree.source(*DATA)
-    stages = yaml.safe_load(declared)["stages"]
+    departures = prepared(tree, sizes.departures)
+    _data_and_stages(plain, sizes.departures)
+    stages = yaml.safe_load(_declared())["stages"]
     params = {name: stage["params"] for name, stage in stages.items() if "params" in stage}
     plain.write("params.yaml", yaml.safe_dump(params))
     plain.write("run.py", (ROOT / "demo" / "plain_dvc" / "run.py").read_bytes())
@@ -52,6 +43,27 @@ def bench(sizes: Sizes, make: Callable[[str], Tree]) -> Iterator[Figure]:
     )
     what = f"{len(STAGES)} stages, {departures:,} departures, cold"
     yield Figure(NAME, what, "one plain process", ours, floor, 1.3)
+
+
+def prepared(tree: Tree, departures: int) -> int:
+    """Make `tree` the reference pipeline over so many departures, or a few more: how many it has."""
+    found = _data_and_stages(tree, departures)
+    tree.write("pipelines/flights.yaml", _declared())
+    tree.source(*DATA)
+    return found
+
+
+def _data_and_stages(tree: Tree, departures: int) -> int:
+    days, found = chosen(files_by_day("flights_raw"), departures)
+    for name in DATA:
+        for day in days:
+            tree.write(f"data/{name}/{day}.csv", files_by_day(name)[day])
+    shutil.copytree(ROOT / "stages", tree.root / "stages", ignore=shutil.ignore_patterns("__pycache__"))
+    return found
+
+
+def _declared() -> str:
+    return (ROOT / "pipelines" / "flights.yaml").read_text(encoding="utf-8")
 
 
 def chosen(by_day: Mapping[str, bytes], departures: int) -> tuple[list[str], int]:

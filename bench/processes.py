@@ -93,6 +93,7 @@ def environment(directory: Path) -> Mapping[str, str]:
         "PATH": path,
         "HOME": str(directory.parent),
         "DVC_NO_ANALYTICS": "1",
+        "TRUNKLINE_ENGINE": "local",
         "DVC_SITE_CACHE_DIR": str(directory.parent / "dvc-site-cache"),
         "GIT_CONFIG_GLOBAL": os.devnull,
         "GIT_CONFIG_SYSTEM": os.devnull,

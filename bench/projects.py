@@ -78,7 +78,7 @@ class Tree:
         """
         self._trashed += 1
         trash = self.root.parent / f"trash-{self._trashed}"
-        for path in (*outputs, ".trunkline", ".dvc/cache/trunkline", "dvc.lock"):
+        for path in (*outputs, ".trunkline/runs", ".dvc/cache/trunkline", "dvc.lock"):
             if (self.root / path).exists():
                 (trash / path).parent.mkdir(parents=True, exist_ok=True)
                 os.rename(self.root / path, trash / path)

@@ -12,6 +12,8 @@ from trunkline import ports, project
 from trunkline.cli.progress import Printer
 from trunkline.cli.record import Recorder
 from trunkline.ledger.results import Results
+from trunkline.runners.dask import DaskPool
+from trunkline.runners.mixed import MixedPool
 from trunkline.runners.pools import AdaptivePool, InlinePool
 from trunkline.runners.processes import ProcessPool
 from trunkline.store.memo import Memo
@@ -25,6 +27,8 @@ ADAPTERS: list[tuple[Any, Any]] = [
     (ports.Pool, InlinePool),
     (ports.Pool, ProcessPool),
     (ports.Pool, AdaptivePool),
+    (ports.Pool, DaskPool),
+    (ports.Pool, MixedPool),
     (ports.Pool, project._LatePool),
     (ports.Facts, Memo),
     (ports.Facts, world.Facts),

@@ -44,6 +44,24 @@ def test_no_project_and_no_git_are_told_apart(tmp_path: Path) -> None:
     assert raised.value.hint == "type `git init`"
 
 
+def test_a_project_in_the_worktree_of_a_deployment_knows_its_home(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    folder = home / ".trunkline/worktrees"
+    folder.mkdir(parents=True)
+    (folder / "letters.json").write_text('{"branch": "main", "clone": false}')
+    for root in (folder / "letters", folder / "letters/below/it"):
+        found = Project(str(root))
+        assert found.deployed == (str(home), "letters", "main")
+        assert found.home == str(home)
+    other = Project(str(folder / "others"))
+    assert other.deployed == (str(home), "others", "")
+    (folder / "others.json").write_text("[")
+    assert Project(str(folder / "others")).deployed == (str(home), "others", "")
+    for root in (home, folder, home / ".trunkline"):
+        assert Project(str(root)).deployed is None
+        assert Project(str(root)).home == str(root)
+
+
 # ---------------------------------------------------------------- stages
 
 
@@ -107,6 +125,24 @@ def test_compile_writes_what_is_stale_once(project: Tree) -> None:
         found.check_compiled()
         assert found.compile() == []
     assert "/again\n" in project.read("data/other/.gitignore")
+
+
+def test_prefect_yaml_is_there_where_something_is_scheduled_or_deployed(project: Tree) -> None:
+    text = project.read("pipelines/letters.yaml")
+    with Project(str(project.root)) as found:
+        assert found.compile() == []
+        assert found.compile(deployable=True) == ["prefect.yaml"]
+        assert found.compile() == [], "it stays"
+    (project.root / "prefect.yaml").unlink()
+    project.write("pipelines/letters.yaml", text + "schedules: [{interval: 1d}]\n")
+    with Project(str(project.root)) as found:
+        with pytest.raises(StaleError, match=r"prefect\.yaml is older than pipelines/"):
+            found.check_compiled()
+        assert found.compile() == ["prefect.yaml"]
+    (project.root / "pipelines/letters.yaml").unlink()
+    with Project(str(project.root)) as found:
+        assert found.compile() == ["dvc.yaml", "prefect.yaml"]
+    assert not (project.root / "prefect.yaml").exists()
 
 
 # ---------------------------------------------------------------- adapters

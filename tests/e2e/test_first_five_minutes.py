@@ -24,6 +24,7 @@ def clone(tmp_path: Path) -> Tree:
     """The repository as its last commit has it: no data, an empty cache."""
     tree = Tree(tmp_path / "clone")
     Tree(tmp_path).git("clone", "-q", str(ROOT), str(tree.root))
+    tree.git("switch", "-q", "-C", "main")  # where it comes from may have no branch checked out
     return tree
 
 
