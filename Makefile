@@ -27,7 +27,7 @@ one-more-day: setup ## put one more day of flights and run again: one datum each
 	@$(BIN)/python -m demo one-more-day
 
 test: setup ## all tests, under the environment's Python
-	@$(BIN)/python -m pytest -n auto $(ARGS)
+	@$(BIN)/python -m pytest -n auto --dist loadgroup $(ARGS)
 
 test-all: setup ## all tests under Python 3.11, 3.12 and 3.13
 	@sh tools/test-all.sh $(ARGS)

@@ -126,7 +126,7 @@ class Kept(Tree):
         }
         return str(self.api.post("/deployments/", deployment)["id"])
 
-    def submit(self, deployment: str, **parameters: float) -> str:
+    def submit(self, deployment: str, **parameters: object) -> str:
         """A flow run of the deployment; its id."""
         body = {"parameters": parameters, "state": {"type": "SCHEDULED"}}
         return str(self.api.post(f"/deployments/{deployment}/create_flow_run", body)["id"])

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.engine import world
-from trunkline import ports, project
+from trunkline import ports
 from trunkline.cli.progress import Printer
 from trunkline.cli.record import Recorder
 from trunkline.ledger.results import Results
@@ -29,7 +29,6 @@ ADAPTERS: list[tuple[Any, Any]] = [
     (ports.Pool, AdaptivePool),
     (ports.Pool, DaskPool),
     (ports.Pool, MixedPool),
-    (ports.Pool, project._LatePool),
     (ports.Facts, Memo),
     (ports.Facts, world.Facts),
     (ports.Listener, Printer),

@@ -6,7 +6,7 @@
 
 Only the standard library is used: this runs before anything is installed. Every file that pip
 fetches must have a hash that the lock names, and nothing is fetched that it does not name: what
-must be built is built with the lock's own setuptools and hatchling. Where to fetch from is pip's
+must be built is built with the lock's own setuptools and hatchling, all of it by the lock's own pip. Where to fetch from is pip's
 configuration alone.
 
 An environment without the file `ready` is in an unknown state and is built from nothing, so a
@@ -91,11 +91,16 @@ class Environment:
         self.python = path / "bin" / "python"
         own = importlib.util.find_spec("ensurepip") is not None  # Debian packs it apart from Python
         self.venv = [sys.executable, "-m", "venv", *([] if own else ["--without-pip"]), str(path)]
-        pip = (
-            [str(self.python), "-m", "pip"]
-            if own
-            else [sys.executable, "-m", "pip", "--python", str(self.python)]
-        )
+        if own:
+            self.own_pip()
+        else:
+            self._call([sys.executable, "-m", "pip", "--python", str(self.python)])
+
+    def own_pip(self) -> None:
+        """From here on install with the environment's own pip."""
+        self._call([str(self.python), "-m", "pip"])
+
+    def _call(self, pip: list[str]) -> None:
         self.pip = [*pip, "--disable-pip-version-check", "--no-input"]
 
     def create(self, phase: Phase) -> None:
@@ -173,8 +178,9 @@ def _build(target: Environment) -> None:
     target.create(phase)
     with tempfile.TemporaryDirectory() as folder:
         first = Path(folder) / "first.txt"
-        first.write_text(_pinned("setuptools"))
+        first.write_text(_pinned("setuptools") + _pinned("pip"))
         target.install(["--require-hashes", "-r", str(first)], phase)
+    target.own_pip()  # an older one does not see that `package==1` pins `package[extra]` too
     phase.done(f"{target.path}, Python {sys.version.split()[0]}")
     phase = Phase(2, "packages")
     total = len(re.findall(r"^[a-z0-9][^\s=]*==", LOCK.read_text(), re.MULTILINE))

@@ -36,6 +36,7 @@ from trunkline.errors import ProjectError, TrunklineError, UsageError
 from trunkline.flows import catchup, state
 from trunkline.flows.home import foreign, pages_of
 from trunkline.flows.mirror import InFlow, Mirror
+from trunkline.flows.settings import without_console
 from trunkline.ledger.owner import owner_of
 from trunkline.retraining import Retraining, found_or_made
 from trunkline.store import branches, git, home
@@ -75,6 +76,7 @@ def retrain(pipeline: str, params: dict[str, dict[str, Any]] | None = None) -> S
 
     `params` gives other values to parameters of stages, for this run: {stage: {parameter: value}}.
     """
+    without_console()
     run = _flow_run()
     place = _place(pipeline)
     os.chdir(place.home)  # the worktree may be made anew

@@ -7,7 +7,7 @@ needed: a command that has nothing to do must not pay for pandas, DVC or Parquet
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -145,8 +145,9 @@ class Project:
     def engine(self, run: RunPaths, listener: Listener, *, publish: bool = True) -> Iterator[Engine]:
         """An engine with a pool of its own; every process of the pool ends with the context."""
         from trunkline.engine.execute import Engine
+        from trunkline.runners.mixed import MixedPool
 
-        pool = _LatePool(self._cluster_of, self._pool)
+        pool = MixedPool(self._cluster_of, self._pool)
         try:
             yield Engine(
                 self.planner, self.store, self.ledger, pool, listener,
@@ -322,31 +323,6 @@ class Project:
     def dvc_order(self) -> tuple[str, ...]:
         """The names of dvc.yaml's stages, in its order."""
         return spec.stage_names(self.dvc_yaml)
-
-
-class _LatePool:
-    """The pool of a run, made when there is something to execute."""
-
-    def __init__(self, where: Callable[[Work], Dask | None], make: Callable[[Dask | None], Pool]) -> None:
-        self._where = where
-        self._make = make
-        self._pool: Pool | None = None
-
-    def submit(self, work: Work, expected: float | None = None) -> None:
-        if self._pool is None:
-            from trunkline.runners.mixed import MixedPool
-
-            self._pool = MixedPool(self._where, self._make)
-        self._pool.submit(work, expected)
-
-    def next(self) -> Outcome:
-        if self._pool is None:
-            raise LookupError("no datum is outstanding")
-        return self._pool.next()
-
-    def close(self, *, now: bool = False) -> None:
-        if self._pool is not None:
-            self._pool.close(now=now)
 
 
 class _ManifestReader:

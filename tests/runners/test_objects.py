@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,34 @@ def test_dvc_reads_what_is_put_and_the_other_way_round(remote: Remote, tree: Tre
     assert "data/ours" not in status
     tree.dvc("push", "-q")
     assert remote.missing([pushed, md5_bytes(b"2\n")]) == set()
+
+
+def test_an_object_is_there_at_every_moment_while_others_put_it_again(remote: Remote, tmp_path: Path) -> None:
+    (md5,) = filled(remote, tmp_path, b"one" * 1000)
+    place = tmp_path / "remote/files/md5" / md5[:2] / md5[2:]
+    stop = threading.Event()
+    seen: set[int] = set()
+
+    def look() -> None:
+        while not stop.is_set():
+            seen.add(len(place.read_bytes()) if place.exists() else -1)
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    for _ in range(200):
+        remote.add([(str(tmp_path / md5), md5, 3000)])
+    stop.set()
+    looking.join()
+    assert seen == {3000}
+
+
+def test_what_is_large_is_not_put_again(remote: Remote, tmp_path: Path) -> None:
+    (md5,) = filled(remote, tmp_path, b"x" * ((1 << 20) + 1))
+    place = tmp_path / "remote/files/md5" / md5[:2] / md5[2:]
+    before = place.stat().st_ino
+    remote.add([(str(tmp_path / md5), md5, (1 << 20) + 1)])
+    assert place.stat().st_ino == before
+    assert place.stat().st_mode & 0o777 == 0o444
 
 
 def test_an_object_that_is_not_there(remote: Remote, tmp_path: Path) -> None:

@@ -33,6 +33,23 @@ def import_prefect(environment: Mapping[str, str]) -> None:
                 os.environ[name] = value
 
 
+def without_console() -> None:
+    """From here on log to Prefect and nowhere else.
+
+    The output of a deployed run is a pipe that its worker reads: where the worker was killed, a line that is
+    printed would end the run.
+    """
+    import logging
+
+    from prefect.logging.handlers import PrefectConsoleHandler
+
+    for name in [None, *logging.root.manager.loggerDict]:
+        logger = logging.getLogger(name)
+        for handler in list(logger.handlers):
+            if isinstance(handler, PrefectConsoleHandler):
+                logger.removeHandler(handler)
+
+
 @contextmanager
 def without_heartbeat() -> Iterator[None]:
     """A flow run whose process is watched by other means: the beat costs a second at the end of each."""

@@ -7,9 +7,10 @@ For each datum: inputs that the remote lacks are pushed; the datum crosses as a 
 `elsewhere`; its outputs, in the remote by then, are fetched into its scratch directory, from where they
 are taken like any other's. Datums go to the cluster some at a time, so that it computes while we push.
 
-A datum has three tries. When a worker dies, Dask gives what it held to others by itself; its scheduler
-says which datums those were, and the third time is the last. A local cluster's scheduler is told the
-same (`allowed_failures`). What goes wrong around a datum (a remote that does not answer, a worker with
+A datum has three tries. When a worker dies, Dask gives what it held to others by itself. Its scheduler
+says which datums those were, and workers say what they begin with: what was begun there has had one try,
+what only waited there none, and after the third we take a datum back. Where Dask gives one up before that
+(`allowed-failures` counts what waited, too) it is submitted again. What goes wrong around a datum (a remote that does not answer, a worker with
 other versions) is tried again as well, that often and perhaps elsewhere. What the user's code does wrong
 is an outcome at once, as everywhere.
 

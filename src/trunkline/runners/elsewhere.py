@@ -28,7 +28,7 @@ from itertools import count
 from typing import NamedTuple
 
 from trunkline.errors import TrunklineError
-from trunkline.model import File, Outcome, Work
+from trunkline.model import Outcome, Work
 from trunkline.runners.kept import Kept
 from trunkline.runners.objects import Remote
 from trunkline.runners.processes import ProcessPool
@@ -38,7 +38,6 @@ from trunkline.runners.views import remove_tree
 _IDLE = 30.0  # seconds without a datum after which a process is ended
 _LOOK = 0.2  # seconds between looks whether the datum is still wanted
 _SAID = 4 << 20  # bytes of a datum's log that are handed back, the last ones
-_SMALL = 1 << 20  # bytes
 _SHARE = 4  # inputs may take up one part in this many of the space that is free at the beginning
 
 
@@ -104,7 +103,7 @@ class Place:
         try:
             if outcome.failure is None:
                 out = os.path.join(outcome.scratch, "pfs", "out")
-                _upload(remote, out, outcome.files)
+                remote.add([(os.path.join(out, file.path), file.md5, file.size) for file in outcome.files])
             else:
                 self._objects.drop(outcome.failure.damaged)
             return Returned(_without_paths(outcome), _said(local.log), self._name, root)
@@ -173,13 +172,6 @@ def _outcome(pool: ProcessPool, work: Work, wanted: Callable[[], bool]) -> Outco
         if not wanted():
             raise UnwantedError(work.datum)
     return pool.next()
-
-
-def _upload(remote: Remote, out: str, files: tuple[File, ...]) -> None:
-    """Upload what the remote lacks; for a small file, asking costs more than writing it once more."""
-    large = {file.md5 for file in files if file.size > _SMALL}
-    there = large - remote.missing(large)
-    remote.put([(os.path.join(out, file.path), file.md5) for file in files if file.md5 not in there])
 
 
 def _without_paths(outcome: Outcome) -> Outcome:

@@ -37,6 +37,7 @@ _CROSSES = {
     "gdrive_trash_only", "gdrive_acknowledge_abuse",
 }  # fmt: skip
 _FEW = 64
+_SMALL = 1 << 20  # bytes
 _BY_VERSION = ("worktree", "version_aware")
 
 
@@ -94,14 +95,33 @@ class Remote:
             )
 
     def put(self, files: Sequence[tuple[str, str]]) -> None:
-        """Upload (path, md5) pairs. Raises StoreError."""
+        """Upload (path, md5) pairs, also where others are reading or uploading the same. Raises StoreError."""
         if not files:
             return
+        from dvc_objects.fs import generic
         from dvc_objects.fs.local import localfs
 
-        unique = {md5: path for path, md5 in files}
+        fs = self._odb.fs
+        unique = {self._odb.oid_to_path(md5): path for path, md5 in files}
         with self._border("written to"):
-            self._odb.add(list(unique.values()), localfs, list(unique), check_exists=False)
+            for folder in {fs.parent(target) for target in unique}:
+                fs.makedirs(folder, exist_ok=True)
+            # Not the object database's own `add`: where it tries links, an object that is there goes for a moment.
+            generic.copy(localfs, list(unique.values()), fs, list(unique))
+            for target in unique:
+                self._odb.protect(target)
+
+    def add(self, files: Sequence[tuple[str, str, int]]) -> None:
+        """Upload what the remote lacks of these (path, md5, bytes). Raises StoreError.
+
+        Where writing an object once more does no harm, a small one is written without asking.
+        """
+        from dvc_objects.fs.base import ObjectFileSystem
+
+        harmless = isinstance(self._odb.fs, ObjectFileSystem) or self._odb.fs.protocol == "local"
+        asked = {md5 for _, md5, size in files if size > _SMALL or not harmless}
+        there = asked - self.missing(asked)
+        self.put([(path, md5) for path, md5, _ in files if md5 not in there])
 
     def get(self, wanted: Sequence[tuple[str, str]]) -> None:
         """Download (md5, path) pairs. Raises MissingData, CorruptData, StoreError."""
