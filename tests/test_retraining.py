@@ -373,6 +373,39 @@ def test_a_parameter_that_is_not_there(home: Tree) -> None:
     assert home.git("branch", "--list", BRANCH).out == ""
 
 
+# ---------------------------------------------------------------- other data for one run
+
+
+def test_an_earlier_version_of_the_data(home: Tree) -> None:
+    first = home.trunkline("versions", "letters_raw", "--json").data[0]
+    before = deploy(home)
+    put(home, "more", "more of it")
+    deploy(home)
+    now = characters(home)
+    place = Worktree(str(home.root), "letters")
+    for wanted in (first["version"][:8], first["commit"][:10]):
+        Retraining(place, {}, "back", data={"letters_raw": wanted}).run()
+        assert characters(home) < now
+        assert home.git("diff", "--name-only", "main", BRANCH).out.split() == [
+            "data/letters_raw.dvc",
+            "dvc.lock",
+        ]
+    assert before.commit is not None
+    assert home.git("show", f"{BRANCH}:dvc.lock").out == home.git("show", f"{before.commit}:dvc.lock").out
+    deploy(home)
+    assert characters(home) == now, "the next run has the branch's data again"
+
+
+def test_data_that_there_is_not(home: Tree) -> None:
+    place = Worktree(str(home.root), "letters")
+    place.track("main")
+    with pytest.raises(UsageError, match="letters_raw has no version 'feed'") as raised:
+        Retraining(place, {}, "back", data={"letters_raw": "feed"}).run()
+    assert "trunkline versions letters_raw" in raised.value.hint
+    with pytest.raises(UsageError, match="no source dataset 'leters'"):
+        Retraining(place, {}, "back", data={"leters": "feed"}).run()
+
+
 # ---------------------------------------------------------------- what goes wrong
 
 

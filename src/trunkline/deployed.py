@@ -71,10 +71,15 @@ def worktree(pipeline: str, branch: str = "", repository: str = "") -> dict[str,
 
 
 @flow(name="trunkline", log_prints=True, persist_result=False)
-def retrain(pipeline: str, params: dict[str, dict[str, Any]] | None = None) -> State[None]:
+def retrain(
+    pipeline: str,
+    params: dict[str, dict[str, Any]] | None = None,
+    data: dict[str, str] | None = None,
+) -> State[None]:
     """Bring a pipeline up to date with the branch that it tracks, and commit the results.
 
-    `params` gives other values to parameters of stages, for this run: {stage: {parameter: value}}.
+    For this run, `params` gives other values to parameters of stages, {stage: {parameter: value}}, and
+    `data` takes other versions of source datasets, {dataset: beginning of its hash, or of a commit}.
     """
     without_console()
     run = _flow_run()
@@ -88,7 +93,7 @@ def retrain(pipeline: str, params: dict[str, dict[str, Any]] | None = None) -> S
         _name(run, f"{pipeline}-{trigger}", [f"pipeline:{pipeline}", f"trigger:{trigger}"])
         if why := _skipped(run, place):
             return Completed(name="Skipped", message=why)
-        return _retrained(place, params or {}, run, trigger)
+        return _retrained(place, params or {}, data or {}, run, trigger)
     except TrunklineError as error:
         get_run_logger().error(error_text(error))
         return Failed(message=error_text(error))
@@ -97,7 +102,11 @@ def retrain(pipeline: str, params: dict[str, dict[str, Any]] | None = None) -> S
 
 
 def _retrained(
-    place: Worktree, params: Mapping[str, Mapping[str, Any]], run: FlowRun, trigger: str
+    place: Worktree,
+    params: Mapping[str, Mapping[str, Any]],
+    data: Mapping[str, str],
+    run: FlowRun,
+    trigger: str,
 ) -> State[None]:
     def show(project: Project, stages: Sequence[Stage], recorder: Recorder) -> Show:
         facts = flow_facts(project, stages, recorder.id, trigger)
@@ -107,7 +116,7 @@ def _retrained(
 
     logger = get_run_logger()
     command = f"deployed run of {place.name} ({trigger})"
-    done = Retraining(place, params, command, logger.info, show).run()
+    done = Retraining(place, params, command, logger.info, show, data).run()
     if done.unpushed and place.fetches:
         raise ProjectError(
             f"not pushed, and this clone may not last: {done.unpushed}",

@@ -18,7 +18,7 @@ from trunkline.engine.gather import Gather
 from trunkline.engine.manifests import ManifestFacts, Manifests
 from trunkline.engine.planner import Planner
 from trunkline.errors import ProjectError, StaleError, TrunklineError, UsageError
-from trunkline.model import Dask, File, Function, ManifestRow, Outcome, Pipeline, Stage, Work
+from trunkline.model import Dask, File, Function, ManifestRow, Pipeline, Stage, Work
 from trunkline.plan import graph
 from trunkline.store import home
 from trunkline.store.store import DvcStore

@@ -16,9 +16,10 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from trunkline import versions
 from trunkline.cli.output import flat
 from trunkline.cli.progress import Printer
 from trunkline.cli.record import Recorder, Show
@@ -27,7 +28,7 @@ from trunkline.errors import MissingData, ProjectError, UsageError
 from trunkline.model import DatasetKind, Pipeline, Stage
 from trunkline.project import Project
 from trunkline.spec.override import override
-from trunkline.store import branches, dvccall, git, inherit
+from trunkline.store import branches, dvccall, git, inherit, pointers
 from trunkline.store.branches import ResultBranch
 from trunkline.store.gitcall import call
 from trunkline.store.inherit import Wanted
@@ -83,13 +84,17 @@ class Retrained:
 
 @dataclass(frozen=True, slots=True)
 class Retraining:
-    """One run to come. `say` is told what happens; `show` makes who else shows the run."""
+    """One run to come. `say` is told what happens; `show` makes who else shows the run.
+
+    `params` and `data` replace, for this run, parameters of stages, and versions of source datasets.
+    """
 
     worktree: Worktree
     params: Params
     command: str
     say: Callable[[str], None] = print
     show: Shower | None = None
+    data: Mapping[str, str] = field(default_factory=dict)  # source dataset -> version, or commit
 
     def run(self) -> Retrained:
         """Bring the pipeline up to date with the tracked branch. Raises TrunklineError."""
@@ -100,6 +105,7 @@ class Retraining:
             commit = branches.tracked(worktree.home, worktree.branch, fetched=worktree.fetches)
             worktree.bring_to(commit)
             self._override(f"pipelines/{worktree.name}.yaml")
+            self._go_back()
             with Project(worktree.root) as project:
                 stages = project.select([worktree.name])
                 pipeline = next(each for each in project.pipelines if each.name == worktree.name)
@@ -117,6 +123,29 @@ class Retraining:
             raise UsageError(f"there is no {file} on {self.worktree.branch}", where=file)
         with open(path, "w", encoding="utf-8", newline="") as stream:
             stream.write(override(text, file, self.params))
+
+    def _go_back(self) -> None:
+        """Put the pointers of other versions of source datasets into the worktree."""
+        root = self.worktree.root
+        known = pointers.sources(root)
+        for name, wanted in self.data.items():
+            if name not in known:
+                there = ", ".join(sorted(known)) or "none"
+                raise UsageError(f"there is no source dataset {name!r}", hint=f"there are: {there}")
+            found = versions.of_source(root, f"data/{name}")
+            past = next((each for each in found if wanted and _is(each, wanted)), None)
+            if past is None:
+                raise UsageError(
+                    f"{name} has no version {wanted!r} in the history of {self.worktree.branch}",
+                    hint=f"`trunkline versions {name}` lists them",
+                )
+            with open(os.path.join(root, known[name]), "wb") as stream:
+                stream.write(git.show(root, past.commit.commit, known[name]) or b"")
+
+
+def _is(past: versions.Past, wanted: str) -> bool:
+    """Whether a version is meant, by its beginning or by the commit that brought it."""
+    return past.version.oid.startswith(wanted) or past.commit.commit.startswith(wanted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +247,9 @@ class _Run:
     def _changed(self) -> list[str]:
         """The files that the run has made, or is asked to change, of those that git sees."""
         dirty = git.state(self.project.root).dirty_files
-        ours = {LOCK, *self.project.compiled(), *([self.pipeline.file] if self.asked.params else [])}
+        asked = [f"data/{name}.dvc" for name in self.asked.data]
+        asked += [self.pipeline.file] if self.asked.params else []
+        ours = {LOCK, *self.project.compiled(), *asked}
         folders = tuple(f"{stage.path}/" for stage in self.stages)
         return [
             path
