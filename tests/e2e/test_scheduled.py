@@ -15,11 +15,11 @@ from demo.data import files_by_day
 from tests.keeping import Kept, kept, until
 from tests.support import Tree
 
-pytestmark = pytest.mark.xdist_group("prefect")
+pytestmark = pytest.mark.xdist_group("prefect-e2e")
 
 ROOT = Path(__file__).parents[2]
 SCHEDULE = """
-schedules: [{interval: 15}]
+schedules: [{interval: 10}]
 """
 DAYS = ["2013-01-01", "2013-01-02", "2013-01-03", "2013-12-03", "2013-12-04"]
 MORE = ["2013-01-04", "2013-01-05"]

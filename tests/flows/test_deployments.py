@@ -20,7 +20,7 @@ from tests import keeping
 from tests.keeping import Kept
 from tests.support import PIPELINE, Done
 
-pytestmark = pytest.mark.xdist_group("prefect")
+pytestmark = pytest.mark.xdist_group("prefect-flows")
 
 PAGE = Path(__file__).parents[2] / "docs/how-to/schedule.md"
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -125,7 +125,7 @@ def test_the_deployment_is_what_the_pipeline_file_says(deployed: Kept) -> None:
     assert {name: found[name] for name in expected} == expected
     assert found["global_concurrency_limit"]["limit"] == 1
     assert found["concurrency_options"]["collision_strategy"] == "ENQUEUE"
-    assert set(found["parameter_openapi_schema"]["properties"]) == {"pipeline", "params"}
+    assert set(found["parameter_openapi_schema"]["properties"]) == {"pipeline", "params", "data"}
 
 
 def test_every_kind_of_schedule_is_stored_as_it_is_meant(deployed: Kept) -> None:
@@ -268,6 +268,8 @@ def test_only_the_pipelines_that_are_named_are_deployed(deployed: Kept) -> None:
 
 
 def test_what_people_wrote_into_prefect_yaml_is_deployed_too(deployed: Kept) -> None:
+    deployed.write("pipelines/other.yaml", OTHER)
+    deployed.trunkline("compile")
     text = deployed.read("prefect.yaml")
     deployed.write("flows.py", "from prefect import flow\n\n\n@flow\ndef report():\n    pass\n")
     mine = "- name: mine\n  entrypoint: flows.py:report\n  work_pool: {name: trunkline}\n  pull: []\n"
@@ -280,6 +282,8 @@ def test_what_people_wrote_into_prefect_yaml_is_deployed_too(deployed: Kept) -> 
 
 
 def test_what_is_left_of_a_pipeline_is_told_and_deleted(deployed: Kept) -> None:
+    deployed.write("pipelines/other.yaml", OTHER)
+    deployed.trunkline("deploy")
     (deployed.root / "pipelines/other.yaml").unlink()
     words = "other is deployed, and there is no such pipeline any more: `trunkline deploy --delete other`"
     assert words in deployed.trunkline("deploy").out

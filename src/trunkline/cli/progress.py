@@ -40,11 +40,13 @@ class Printer:
 
     def line(self, text: str) -> None:
         """Print one line, above the bars."""
-        if self._bars is not None:
-            self._bars.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        bars = self._bars  # what the thread of Prefect prints may come while they are taken away
+        if bars is not None:
+            bars.console.print(text, markup=False, highlight=False, soft_wrap=True)
             return
         try:
-            print(text, file=self._stream, flush=True)
+            # in one piece: two threads print
+            print(f"{text}\n", end="", file=self._stream, flush=True)
         except OSError:  # nobody reads any more (`| head`), or a full disk: no reason to end a run
             os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
 

@@ -74,7 +74,7 @@ def _as_flow(project: Project, stages: Sequence[Stage], recorder: Recorder, prin
     from trunkline.flows.flow import AsFlow, Handlers
 
     handlers = Handlers(printer.line, recorder.shown, summary, recorder.paths.log)
-    return AsFlow(project.root, flow_facts(project, stages, recorder.id, "manual"), handlers)
+    return AsFlow(project.home, flow_facts(project, stages, recorder.id, "manual"), handlers)
 
 
 def flow_facts(project: Project, stages: Sequence[Stage], run_id: str, trigger: str) -> Facts:

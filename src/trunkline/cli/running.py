@@ -11,6 +11,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 
 from trunkline.cli.output import seconds
 from trunkline.cli.progress import Printer
@@ -65,11 +66,14 @@ def execute(
         raise
     finally:
         printer.close()
-        if recorder.show is not None:
-            recorder.show.end(state, message or f"run {recorder.id} {_SAID[state]}", _told(project, recorder))
-        recorder.finish(state)
-        more = "; what was done is kept" if state == "interrupted" else ""
-        printer.line(f"run {recorder.id} {_SAID[state]} in {seconds(time.monotonic() - began)}{more}")
+        try:  # interrupted while it waits for Prefect, the run has ended as it had before
+            if recorder.show is not None:
+                said = message or f"run {recorder.id} {_SAID[state]}"
+                recorder.show.end(state, said, _told(project, recorder))
+        finally:
+            recorder.finish(state)
+            more = "; what was done is kept" if state == "interrupted" else ""
+            printer.line(f"run {recorder.id} {_SAID[state]} in {seconds(time.monotonic() - began)}{more}")
     return recorder
 
 
@@ -106,7 +110,10 @@ def _told(project: Project, recorder: Recorder) -> list[Told]:
     if recorder.log is None:
         return []
     ran = [report for report in recorder.reports if report.state == "done"]
-    return [*_metrics(project, ran), *_lineage(project, recorder, ran)]
+    told = list(_metrics(project, ran))
+    with suppress(TrunklineError):  # a lineage that cannot be read is no reason for a run to fail
+        told += _lineage(project, recorder, ran)
+    return told
 
 
 def _metrics(project: Project, reports: Sequence[StageReport]) -> Iterator[Told]:

@@ -86,6 +86,7 @@ class AsFlow:
         self._events: SimpleQueue[tuple[str, tuple[Any, ...]] | _End] = SimpleQueue()
         self._thread: threading.Thread | None = None
         self._flow_run = ("", "")
+        self._given_up = False
         self.cancelled = False
 
     def started(self, plan: StagePlan) -> None:
@@ -129,7 +130,12 @@ class AsFlow:
         try:
             self._flow(server.find(self._root) or self._start())
         except BaseException as error:
-            reason = str(error) or type(error).__name__
+            self._not_shown(error)
+
+    def _not_shown(self, error: BaseException) -> None:
+        if not self._given_up:
+            self._given_up = True
+            reason = str(error).strip() or type(error).__name__
             self._handlers.say(f"  not shown in Prefect: {reason.splitlines()[0]}")
 
     def _start(self) -> Server:
@@ -170,6 +176,15 @@ class AsFlow:
         self._flow_run = str(flow_run.id), f"{found.pages}/runs/flow-run/{flow_run.id}"
         self._handlers.shown(*self._flow_run, 0)
         mirror = Mirror(self._facts.upstream, self._handlers.said, self._handlers.log)
+        try:
+            return self._tell(mirror, str(flow_run.id))
+        except Exception as error:  # Prefect would only note that the flow failed
+            self._not_shown(error)
+            raise
+        finally:
+            mirror.close()  # a task that waits for its stage would keep this process from ending
+
+    def _tell(self, mirror: Mirror, flow_run: str) -> State[None]:
         looked = time.monotonic()
         while True:
             try:
@@ -182,7 +197,7 @@ class AsFlow:
                 getattr(mirror, event[0])(*event[1])
             if time.monotonic() - looked > _LOOK and not self.cancelled:
                 looked = time.monotonic()
-                self._look(str(flow_run.id))
+                self._look(flow_run)
 
     def _ended(self, mirror: Mirror, end: _End) -> State[None]:
         from trunkline.flows import mirror as shown
@@ -195,8 +210,11 @@ class AsFlow:
         """Interrupt the run where its flow run was cancelled."""
         from prefect.client.orchestration import get_client
 
-        with get_client(sync_client=True) as client:
-            state = client.read_flow_run(flow_run).state  # type: ignore[arg-type]
+        try:
+            with get_client(sync_client=True) as client:
+                state = client.read_flow_run(flow_run).state  # type: ignore[arg-type]
+        except Exception:  # the server is busy, or somebody deleted the flow run
+            return
         if state is not None and (state.is_cancelling() or state.is_cancelled()):
             self.cancelled = True
             os.kill(os.getpid(), signal.SIGTERM)

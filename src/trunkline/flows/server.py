@@ -62,8 +62,8 @@ def begin(root: str, *, keep: bool = False, worker: bool = False) -> Starting:
     now = read_state(home)
     if url and not worker:
         return Starting(home, url, now)
-    if now.lives and now.ours is bool(url):
-        raise _other_server(now)
+    if now.lives and (now.ours is bool(url) or (url and now.url not in ("", url))):
+        raise _other_server(now, url)
     if url:
         _await_foreign(url, _ANSWER)
     try:
@@ -212,15 +212,15 @@ def _await_foreign(url: str, patience: float) -> None:
         time.sleep(_LOOK)
 
 
-def _other_server(now: State) -> ServerError:
+def _other_server(now: State, url: str) -> ServerError:
     if now.ours:
         return ServerError(
             "PREFECT_API_URL is set, and the project's own server runs", where=now.url,
             hint="type `trunkline down` first",
         )  # fmt: skip
     return ServerError(
-        "a worker for another server runs, and PREFECT_API_URL is not set", where=now.url,
-        hint="type `trunkline down` first, or set PREFECT_API_URL",
+        f"a worker for another server runs, and PREFECT_API_URL is {url or 'not set'}", where=now.url,
+        hint="type `trunkline down` first, or set PREFECT_API_URL" + (" to that server" if url else ""),
     )  # fmt: skip
 
 

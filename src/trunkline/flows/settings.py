@@ -7,6 +7,7 @@ what the run starts must not inherit it.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,6 +19,8 @@ _SILENT = {"PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL"}
 def import_prefect(environment: Mapping[str, str]) -> None:
     """Import Prefect with these variables. Where it has been imported already, nothing changes."""
     variables = {**environment, **_SILENT}
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
     try:
@@ -26,11 +29,22 @@ def import_prefect(environment: Mapping[str, str]) -> None:
         import prefect.main  # which sets the logging up
         import prefect.runtime  # noqa: F401
     finally:
+        _give_back(root, handlers, level)
         for name, value in before.items():
             if value is None:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+def _give_back(root: logging.Logger, handlers: list[logging.Handler], level: int) -> None:
+    """Leave the root logger to the stages, which log by it into their datums' logs; Prefect takes it."""
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    own = logging.getLogger("prefect")
+    own.propagate = False
+    if not own.handlers:
+        own.addHandler(logging.NullHandler())
 
 
 def without_console() -> None:
@@ -39,8 +53,6 @@ def without_console() -> None:
     The output of a deployed run is a pipe that its worker reads: where the worker was killed, a line that is
     printed would end the run.
     """
-    import logging
-
     from prefect.logging.handlers import PrefectConsoleHandler
 
     for name in [None, *logging.root.manager.loggerDict]:
