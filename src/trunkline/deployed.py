@@ -34,7 +34,7 @@ from trunkline.cli.progress import summary
 from trunkline.cli.run import flow_facts
 from trunkline.errors import ProjectError, TrunklineError, UsageError
 from trunkline.flows import catchup, state
-from trunkline.flows.home import foreign, pages_of
+from trunkline.flows.home import Home, foreign, pages_of
 from trunkline.flows.mirror import InFlow, Mirror
 from trunkline.flows.settings import without_console
 from trunkline.ledger.owner import owner_of
@@ -133,7 +133,7 @@ class _Shown(InFlow):
     """Shows the run in this flow run; its record says so as soon as there is one."""
 
     def __init__(self, mirror: Mirror, recorder: Recorder, flow_run: str) -> None:
-        page = f"{pages_of(foreign())}/runs/flow-run/{flow_run}"
+        page = f"{_pages()}/runs/flow-run/{flow_run}"
         super().__init__(mirror, lambda tasks: recorder.shown(flow_run, page, tasks))
         self.started = self._started
         self._begun = False
@@ -143,6 +143,12 @@ class _Shown(InFlow):
             self._begun = True
             self._shown(0)
         self._mirror.started(plan)
+
+
+def _pages() -> str:
+    """The address of the server's pages: as the keeper of the project's own server says it."""
+    now = state.read_state(Home(os.environ.get("TRUNKLINE_HOME", "")))
+    return now.pages if now.url == foreign() else pages_of(foreign())
 
 
 # ---------------------------------------------------------------- what Prefect knows

@@ -90,12 +90,13 @@ class Prefect:
         except (OSError, urllib.error.URLError):
             return False
 
-    def ask(self, path: str, body: object = None) -> Any:
-        """One call of its API: GET, or POST of a body."""
+    def ask(self, path: str, body: object = None, method: str | None = None) -> Any:
+        """One call of its API: GET, or POST of a body, or another method."""
         data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(f"{self.url}{path}", data, {"content-type": "application/json"})
+        headers = {"content-type": "application/json"}
+        request = urllib.request.Request(f"{self.url}{path}", data, headers, method=method)
         with urllib.request.urlopen(request, timeout=30) as answer:
-            return json.load(answer)
+            return json.loads(answer.read() or b"null")
 
     def flow_run(self, record: dict[str, Any]) -> dict[str, Any]:
         """The flow run that shows this run."""

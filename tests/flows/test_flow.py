@@ -30,7 +30,8 @@ def slow(raw: Path) -> dict[str, bytes]:
     Path(os.environ["MARKS"], f"began-{raw.stem}").touch()
     if raw.read_text().startswith("bad"):
         raise ValueError("a bad file")
-    time.sleep(60 if raw.read_text().startswith("long") else 0)
+    seconds = {"long": 60, "nap": 6}
+    time.sleep(seconds.get(raw.read_text().split()[0], 0))
     return {f"{raw.stem}.txt": raw.read_bytes()}
 
 
@@ -182,6 +183,17 @@ def test_a_cancelled_run_ends_and_says_so(
     assert flows.flow_run(record)["state"]["type"] == "CANCELLED"
     assert flows.tasks(record)["slow.each"]["state"]["type"] == "CANCELLED"
     (flows.tree.root / "data/slow_raw/e.txt").unlink()
+
+
+def test_a_run_goes_on_when_its_flow_run_is_deleted(flows: Prefect) -> None:
+    flows.tree.write("data/slow_raw/g.txt", "nap\n")
+    with flows.running() as process:
+        record = flows.until(lambda: flows.shown(process))
+        flows.ask(f"/flow_runs/{record['flow']['id']}", method="DELETE")
+        assert process.wait(60) == 0
+    assert flows.record(record["id"])["state"] == "done"
+    assert flows.tree.trunkline("status").code == 0
+    (flows.tree.root / "data/slow_raw/g.txt").unlink()
 
 
 def test_a_run_goes_on_when_the_server_dies(flows: Prefect) -> None:

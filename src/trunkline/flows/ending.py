@@ -95,7 +95,7 @@ def drain(home: Home, api: Api, patience: float = _DRAIN) -> int:
 
 def _recorded(home: Home, url: str) -> dict[str, tuple[int, bool]]:
     """The flow runs of recent runs at this server: how many tasks, and whether the run ended by itself."""
-    base = url.removesuffix("/api")
+    base = url.removesuffix("/api") + "/"
     recent = Runs(home.root).list(limit=_RECENT)
     return {
         str(record.flow["id"]): (int(record.flow.get("tasks", 0)), record.state in ("done", "failed"))

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 _LOOK = 3.0  # seconds between two looks whether the flow run was cancelled
 _PATIENCE = 60.0  # seconds that a run which is over waits for Prefect to have all of it
+_IMPATIENCE = 3.0  # seconds that one waits which was interrupted while the server was still starting
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,7 @@ class AsFlow:
         self._events: SimpleQueue[tuple[str, tuple[Any, ...]] | _End] = SimpleQueue()
         self._thread: threading.Thread | None = None
         self._flow_run = ("", "")
+        self._over = False
         self._given_up = False
         self.cancelled = False
 
@@ -112,9 +114,13 @@ class AsFlow:
         """The run is over: done, failed or interrupted. Returns when Prefect has it, or does not answer."""
         if self._thread is None:
             return
+        self._over = True
         self._events.put(_End(state, message, artifacts))
-        self._thread.join(_PATIENCE)
-        if self._thread.is_alive():
+        booting = state == "interrupted" and not self._flow_run[0]
+        self._thread.join(_IMPATIENCE if booting else _PATIENCE)
+        if self._thread.is_alive() and not self._flow_run[0]:
+            self._handlers.say("  not shown in Prefect: the run was over before its server was there")
+        elif self._thread.is_alive():
             self._handlers.say("  Prefect does not answer: the flow run may look unfinished for a while")
 
     def _begin(self) -> None:
@@ -135,8 +141,9 @@ class AsFlow:
     def _not_shown(self, error: BaseException) -> None:
         if not self._given_up:
             self._given_up = True
-            reason = str(error).strip() or type(error).__name__
-            self._handlers.say(f"  not shown in Prefect: {reason.splitlines()[0]}")
+            said = str(error).strip()
+            reason = said.splitlines()[0] if said not in ("", "None") else type(error).__name__
+            self._handlers.say(f"  not shown in Prefect: {reason}")
 
     def _start(self) -> Server:
         """Start the server, and import Prefect meanwhile: that takes as long."""
@@ -215,6 +222,6 @@ class AsFlow:
                 state = client.read_flow_run(flow_run).state  # type: ignore[arg-type]
         except Exception:  # the server is busy, or somebody deleted the flow run
             return
-        if state is not None and (state.is_cancelling() or state.is_cancelled()):
+        if state is not None and (state.is_cancelling() or state.is_cancelled()) and not self._over:
             self.cancelled = True
             os.kill(os.getpid(), signal.SIGTERM)

@@ -108,7 +108,14 @@ class Keeper:
             self._socket = _listen(before.port)
             port = self._socket.getsockname()[1]
             url = f"http://{LOOPBACK}:{port}/api"
-        claimed = replace(claimed, url=url, pages=pages_of(url), port=port, server=None, worker=None)
+        claimed = replace(
+            claimed,
+            url=url,
+            pages=pages_of(url, {} if self._ours else os.environ),
+            port=port,
+            server=None,
+            worker=None,
+        )
         write_state(self._home, claimed)
         return claimed
 

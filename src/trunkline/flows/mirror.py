@@ -67,8 +67,11 @@ class InFlow:
         self.finished = mirror.finished
 
     def end(self, state: str, message: str, artifacts: Sequence[Told] = ()) -> None:
-        """The run is over; the flow's own state is its caller's to return."""
-        end(self._mirror, artifacts)
+        """The run is over; the flow's own state is its caller's to return. Never fails the run."""
+        try:
+            end(self._mirror, artifacts)
+        except Exception as error:
+            get_run_logger().warning("Prefect did not take all of what this run has to show: %s", error)
         self._shown(self._mirror.tasks)
 
 
@@ -180,7 +183,12 @@ def _ended(ref: str, report: StageReport, words: str, ran: Sequence[dict[str, An
     table = [
         {"datum": f"{report.total} in all", "state": ", ".join(f"{n} {word}" for word, n in counts.items())}
     ]
-    create_table_artifact(table=[*table, *ran], key=f"{_key(ref)}-datums", description=f"The datums of {ref}")
+    try:
+        create_table_artifact(
+            table=[*table, *ran], key=f"{_key(ref)}-datums", description=f"The datums of {ref}"
+        )
+    except Exception as error:  # the stage is done, whatever becomes of its table
+        get_run_logger().warning("Prefect did not take the table of datums: %s", error)
     if report.state == "interrupted":
         return Cancelled(message=" ".join(words.split()))
     if report.state != "failed":

@@ -1,8 +1,8 @@
 """Prefect in this process: imported with the project's settings, silent, and without a heartbeat.
 
 Prefect reads its settings when it is imported, from the environment and from files below the user's home.
-So it is imported here and nowhere else, with the environment that `home` says, which is put back at once:
-what the run starts must not inherit it.
+So it is imported here and nowhere else, with the environment that `home` says, which is put back afterwards.
+A process that is started in the two seconds between has these variables too: a stage must not read them.
 """
 
 from __future__ import annotations
