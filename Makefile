@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 # Many tests wait for servers: more of them than there are processors.
-WORKERS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); echo $$((n < 4 ? n + 2 : n)))
+WORKERS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); echo $$((n < 4 ? n + 1 : n)))
 
 # DVC runs `trunkline exec` by name, so the environment's programs must be found by name.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -29,7 +29,7 @@ one-more-day: setup ## put one more day of flights and run again: one datum each
 	@$(BIN)/python -m demo one-more-day
 
 test: setup ## all tests, under the environment's Python
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-all: setup ## all tests under Python 3.11, 3.12 and 3.13
 	@sh tools/test-all.sh $(ARGS)

@@ -19,8 +19,6 @@ from trunkline.flows import home as prefect_home
 from trunkline.flows.api import ApiError
 from trunkline.ledger.owner import Owner
 
-pytestmark = pytest.mark.xdist_group("prefect-flows")
-
 BRANCH = "trunkline/letters"
 
 

@@ -19,7 +19,7 @@ for version in 3.11 3.12 3.13; do
         2) missing="$missing $version"; continue ;;
         *) failed="$failed $version"; continue ;;
     esac
-    PATH="$(pwd)/$venv/bin:$PATH" "$venv/bin/python" -m pytest -n auto --dist loadgroup "$@" || failed="$failed $version"
+    PATH="$(pwd)/$venv/bin:$PATH" "$venv/bin/python" -m pytest -n auto --dist loadfile --no-loadscope-reorder "$@" || failed="$failed $version"
 done
 [ -z "$failed" ] || echo "test-all: failed under Python$failed"
 [ -z "$missing" ] || echo "test-all: not run, there is no interpreter for Python$missing"

@@ -18,8 +18,6 @@ from tests.keeping import Kept, kept, kill, until
 from tests.support import Tree
 from trunkline.ledger.owner import Owner
 
-pytestmark = pytest.mark.xdist_group("prefect-e2e")
-
 BRANCH = "trunkline/slow"
 STAGES = """\
 import os

@@ -17,8 +17,6 @@ import pytest
 from tests.runners.machines import needs_dask, until
 from tests.support import Tree
 
-pytestmark = pytest.mark.xdist_group("prefect-e2e")  # its last part runs a flow
-
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs/how-to/dask.md"
 

@@ -15,8 +15,6 @@ from demo.data import files_by_day
 from tests.keeping import Kept, kept, until
 from tests.support import Tree
 
-pytestmark = pytest.mark.xdist_group("prefect-e2e")
-
 ROOT = Path(__file__).parents[2]
 SCHEDULE = """
 schedules: [{interval: 10}]

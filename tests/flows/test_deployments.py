@@ -20,8 +20,6 @@ from tests import keeping
 from tests.keeping import Kept
 from tests.support import PIPELINE, Done
 
-pytestmark = pytest.mark.xdist_group("prefect-flows")
-
 PAGE = Path(__file__).parents[2] / "docs/how-to/schedule.md"
 BERLIN = ZoneInfo("Europe/Berlin")
 SCHEDULES = """\

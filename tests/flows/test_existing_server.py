@@ -19,7 +19,6 @@ from tests import keeping
 from tests.keeping import Kept, until
 from trunkline.flows.api import Api, ApiError
 
-pytestmark = pytest.mark.xdist_group("prefect")
 PAGE = Path(__file__).parents[2] / "docs/how-to/prefect-server.md"
 LOGIN = "admin:secret"
 

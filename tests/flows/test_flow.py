@@ -17,8 +17,6 @@ from tests.flows.asking import Prefect
 from tests.flows.browser import browser, program
 from tests.support import Tree, letters
 
-pytestmark = pytest.mark.xdist_group("prefect-flows")
-
 SLOW = """\
 import os
 import time

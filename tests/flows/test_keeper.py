@@ -22,7 +22,6 @@ from trunkline.flows.home import Home
 from trunkline.flows.state import mark_flow
 from trunkline.ledger.owner import owner_of
 
-pytestmark = pytest.mark.xdist_group("prefect")
 IDLE = 3.0
 
 

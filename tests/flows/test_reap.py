@@ -18,7 +18,6 @@ from trunkline.ledger.owner import Owner, owner_of
 from trunkline.ledger.runs import RunLog
 from trunkline.model import GitState
 
-pytestmark = pytest.mark.xdist_group("prefect")
 GONE = Owner(2**22 + 1, "0", "an-earlier-boot")
 
 

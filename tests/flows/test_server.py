@@ -19,8 +19,6 @@ from trunkline.flows import server
 from trunkline.flows.server import Server
 from trunkline.flows.state import State
 
-pytestmark = pytest.mark.xdist_group("prefect")
-
 
 @pytest.fixture(scope="module")
 def user(prefect_project: Kept) -> dict[str, int]:

@@ -15,7 +15,6 @@ import pytest
 from tests.keeping import Kept
 from trunkline.flows.serving import keep_template, prepare, template_folder
 
-pytestmark = pytest.mark.xdist_group("prefect")
 PREFECT = version("prefect")
 
 

@@ -26,7 +26,6 @@ needs_dask()
 psutil: Any = pytest.importorskip("psutil")  # it comes with Dask
 boto3: Any = pytest.importorskip("boto3")  # and this with moto
 
-pytestmark = pytest.mark.xdist_group("dask")
 
 SLOW = """
     import os, pathlib, time

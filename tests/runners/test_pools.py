@@ -53,11 +53,7 @@ def pool(request: pytest.FixtureRequest) -> Iterator[Pool]:
     made.close(now=True)
 
 
-every = pytest.mark.parametrize(
-    "pool",
-    [pytest.param(name, marks=[pytest.mark.xdist_group("dask")] * ("dask" in name)) for name in POOLS],
-    indirect=True,
-)
+every = pytest.mark.parametrize("pool", list(POOLS), indirect=True)
 
 
 @every

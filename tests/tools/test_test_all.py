@@ -35,7 +35,10 @@ def test_all_three_run_with_the_arguments(checkout: Path) -> None:
     done = _run(checkout, "-k", "globs")
     assert done.returncode == 0
     for version in ("3.11", "3.12", "3.13"):
-        assert f"tests under {version}: -m pytest -n auto --dist loadgroup -k globs" in done.stdout
+        assert (
+            f"tests under {version}: -m pytest -n auto --dist loadfile --no-loadscope-reorder -k globs"
+            in done.stdout
+        )
 
 
 def test_a_missing_python_is_said_after_the_others_have_run(checkout: Path) -> None:
