@@ -83,9 +83,9 @@ def commit_files(root: str, changes: Mapping[str, bytes | None], message: str, *
             tip = trees.tip(place, branch)
             _refuse_others(place, base, target, trees.entries(place, tip, changes))
     except BaseException:
-        _stage(place, target, {path: base[path] for path in staged})
+        _unstage(place, branch, target, staged)
         raise
-    _stage(place, target, {path: base[path] for path in staged})
+    _unstage(place, branch, target, staged)
     raise ProjectError(
         f"{branch.removeprefix('refs/heads/')} could not be moved: other commits kept coming first",
         where=root,
@@ -201,6 +201,12 @@ def _refuse_others(
 
 
 # ---------------------------------------------------------------- what changes
+
+
+def _unstage(place: Place, branch: str, target: Mapping[str, Entry], staged: Sequence[str]) -> None:
+    """Take back what was staged: to what HEAD has now, which another commit may have moved meanwhile."""
+    now = trees.entries(place, trees.tip(place, branch), staged)
+    _stage(place, target, {path: now[path] for path in staged})
 
 
 def _stage(place: Place, before: Mapping[str, Entry], after: Mapping[str, Entry]) -> list[str]:
