@@ -92,6 +92,7 @@ def test_a_run_is_a_flow_run_with_a_task_for_each_stage(flows: Prefect) -> None:
         "slow.each": "Completed", "slow.whole": "Completed",
     }  # fmt: skip
     assert record["flow"]["tasks"] == 2
+    assert f"  in Prefect: {record['flow']['url']}\n" in flows.tree.trunkline("show", record["id"]).out
     upstream = tasks["slow.whole"]["task_inputs"]["wait_for"]
     assert [each["id"] for each in upstream] == [tasks["slow.each"]["id"]]
 

@@ -111,6 +111,7 @@ def _text(record: RunRecord) -> str:
         f"run {record.id}: {record.state}",
         f"  {record.command}, at {record.started[:19].replace('T', ' ')} UTC, {seconds(record.seconds)}",
         f"  {_commit(record.git)}",
+        *([f"  in Prefect: {record.flow['url']}"] if record.flow.get("url") else []),
     ]
     rows = [
         (f"  {stage.stage}", stage.state, _counts(stage), seconds(stage.seconds), stage.version[:8])
