@@ -107,7 +107,7 @@ def _model(tree: Kept) -> str:
 
 
 def _one_datum_each(tree: Kept) -> None:
-    """Every run after the first has computed one day in a daily stage, or two where two came at once."""
+    """No run after the first has computed more than one day in a daily stage, and each day once."""
     records = sorted((tree.root / ".trunkline/runs").glob("*/run.json"))
     later = [json.loads(path.read_text()) for path in records][1:]
     computed = [record["stages"][f"flights.{name}"]["datums"]["run"] for record in later for name in DAILY
