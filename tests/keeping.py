@@ -1,7 +1,8 @@
-"""A project with a real Prefect server: what one does with it, and the certainty that nothing stays.
+"""A project with a real Prefect server: what one does with it, what that server says, and that nothing stays.
 
 `prefect_project` is a module's own: the project `letters` in a directory of its own, with its server (no
 worker: `kept.up()` starts one). Its user's home holds a Prefect profile that leads nowhere; see `test_server`.
+What is asked goes through our own client, which asks a busy server again.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import Any, TypeVar
 
 from tests.support import Done, Tree
 from trunkline.flows.api import FINAL, Api
+from trunkline.flows.deployments import project_name
 from trunkline.flows.home import Home
 from trunkline.flows.state import State, read_state
 from trunkline.ledger.owner import Owner, owner_of
@@ -109,17 +111,18 @@ class Kept(Tree):
 
     # ------------------------------------------------------------ runs of it
 
-    def deploy(self) -> str:
-        """A deployment of the flow above, in the pool of `trunkline up`; its id."""
+    def deploy(self, name: str = "trunkline") -> str:
+        """A deployment of the flow above, in the pool of `trunkline up` and the project's queue; its id."""
         self.write("throwaway.py", FLOW)
         flow = self.api.post("/flows/", {"name": "throwaway"})
         step = "prefect.deployments.steps.set_working_directory"
         deployment = {
-            "name": "trunkline",
+            "name": name,
             "flow_id": flow["id"],
             "entrypoint": "throwaway.py:throwaway",
             "path": str(self.root),
             "work_pool_name": "trunkline",
+            "work_queue_name": project_name(str(self.root)),
             "tags": ["trunkline"],
             "pull_steps": [{step: {"directory": str(self.root)}}],
             "enforce_parameter_schema": False,
@@ -142,6 +145,50 @@ class Kept(Tree):
         """The type of a flow run's final state, "" while it has none."""
         state = str(self.api.flow_run(flow_run)["state_type"])
         return state if state in FINAL else ""
+
+    # ------------------------------------------------------------ runs of the project
+
+    def run(self, *targets: str) -> str:
+        """`trunkline run`; the run's id."""
+        return self.trunkline("run", *targets).out.split()[1]
+
+    @contextmanager
+    def running(self) -> Iterator[subprocess.Popen[str]]:
+        """A `trunkline run` that is under way; killed where the test forgets it."""
+        with process(self, sys.executable, "-m", "trunkline", "run", output=subprocess.DEVNULL) as started:
+            yield started
+
+    def records(self) -> list[dict[str, Any]]:
+        """The runs' records, newest first."""
+        paths = sorted((self.root / ".trunkline/runs").glob("*/run.json"), reverse=True)
+        return [json.loads(path.read_text()) for path in paths]
+
+    def record(self, run: str) -> dict[str, Any]:
+        """A run's record."""
+        return next(record for record in self.records() if record["id"] == run)
+
+    def shown(self, process: subprocess.Popen[str]) -> dict[str, Any] | None:
+        """The record of the run of this process, once it says which flow run shows it."""
+        of_it = (record for record in self.records() if record["owner"]["pid"] == process.pid)
+        return next((record for record in of_it if record["flow"]), None)
+
+    def tasks(self, record: dict[str, Any]) -> dict[str, dict[str, Any]]:
+        """The task runs of a recorded run by name, once the server has digested all of them."""
+        flow_run, many = record["flow"]["id"], record["flow"]["tasks"]
+        until(lambda: self.api.count_task_runs(flow_run) == many)
+        return {task["name"]: task for task in self._of("/task_runs/filter", flow_run)}
+
+    def artifacts(self, record: dict[str, Any]) -> dict[str, dict[str, Any]]:
+        """The artifacts of a recorded run by key."""
+        return {each["key"]: each for each in self._of("/artifacts/filter", record["flow"]["id"])}
+
+    def logs(self, record: dict[str, Any]) -> list[str]:
+        """The lines logged for a recorded run."""
+        query = {"logs": {"flow_run_id": {"any_": [record["flow"]["id"]]}}}
+        return [line["message"] for line in self.api.each("/logs/filter", query)]
+
+    def _of(self, path: str, flow_run: str) -> Iterator[dict[str, Any]]:
+        return self.api.each(path, {"flow_runs": {"id": {"any_": [flow_run]}}})
 
     # ------------------------------------------------------------ processes
 
@@ -211,11 +258,9 @@ def kill(owner: Owner | None) -> None:
 
 
 @contextmanager
-def process(tree: Kept, *argv: str) -> Iterator[subprocess.Popen[str]]:
+def process(tree: Kept, *argv: str, output: int = subprocess.PIPE) -> Iterator[subprocess.Popen[str]]:
     """A command that is under way in the project; killed where the test forgets it."""
-    with subprocess.Popen(
-        argv, cwd=tree.root, env=tree.environment(), stdout=subprocess.PIPE, text=True
-    ) as started:
+    with subprocess.Popen(argv, cwd=tree.root, env=tree.environment(), stdout=output, text=True) as started:
         try:
             yield started
         finally:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -222,6 +223,31 @@ def test_what_main_has_not_compiled_is_compiled_and_committed(home: Tree) -> Non
     ]
     assert "letters-sum" in home.git("show", f"{BRANCH}:dvc.yaml").out
     assert deploy(home).cached
+
+
+def test_a_clock_goes_on_from_the_ticks_on_the_result_branch(home: Tree) -> None:
+    clock = "  clock:\n    run: stages.letters:count\n    input: {cron: {name: texts, spec: '@every 1s'}}\n"
+    edit(home, "pipelines/letters.yaml", "stages:\n", f"stages:\n{clock}")
+    assert deploy(home).commit is not None
+    assert "data/letters_texts.dvc" not in home.git("ls-files").out
+    first = ticks(home)
+    assert len(first) == 1
+    Worktree(str(home.root), "letters").remove()  # what is in its workspace must not be needed
+    while time.time() < datetime.fromisoformat(first[0]).timestamp() + 1:
+        time.sleep(0.05)
+
+    assert deploy(home).commit is not None
+    second = ticks(home)
+    assert second[0] == first[0]
+    assert len(second) > 1, "every missed tick, one by one"
+
+
+def ticks(home: Tree) -> list[str]:
+    """The ticks in the version that the pointer on the result branch names."""
+    pointer = home.git("show", f"{BRANCH}:data/letters_texts.dvc").out
+    oid = pointer.partition("md5: ")[2].split()[0]
+    listing = json.loads((home.root / ".dvc/cache/files/md5" / oid[:2] / oid[2:]).read_text())
+    return [row["relpath"] for row in listing]
 
 
 def test_main_has_merged_the_results(home: Tree) -> None:

@@ -12,6 +12,7 @@ through: it ends what the run started, as Ctrl-C does.
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -28,18 +29,18 @@ from prefect.client.schemas.sorting import FlowRunSort
 from prefect.context import FlowRunContext
 from prefect.states import Completed, Failed
 
-from trunkline import spec
+from trunkline.cli.interrupts import wake_main_thread
 from trunkline.cli.output import error_text
 from trunkline.cli.progress import summary
 from trunkline.cli.run import flow_facts
 from trunkline.errors import ProjectError, TrunklineError, UsageError
-from trunkline.flows import catchup, state
+from trunkline.flows import catchup, missed, state
 from trunkline.flows.home import Home, foreign, pages_of
 from trunkline.flows.mirror import InFlow, Mirror
 from trunkline.flows.settings import without_console
 from trunkline.ledger.owner import owner_of
 from trunkline.retraining import Retraining, found_or_made
-from trunkline.store import branches, git, home
+from trunkline.store import branches, home
 from trunkline.store.worktree import Worktree
 
 if TYPE_CHECKING:
@@ -82,12 +83,15 @@ def retrain(
     `data` takes other versions of source datasets, {dataset: beginning of its hash, or of a commit}.
     """
     without_console()
+    wake_main_thread()
     run = _flow_run()
     place = _place(pipeline)
     os.chdir(place.home)  # the worktree may be made anew
     owner = owner_of(os.getpid())
     if owner is not None:
         state.mark_flow(place.home, str(run.id), owner)
+        # Not before this process ends: until Prefect has the final state, the run must not look like a dead one.
+        atexit.register(state.unmark_flow, place.home, str(run.id))
     try:
         trigger = "schedule" if run.auto_scheduled else "api"
         _name(run, f"{pipeline}-{trigger}", [f"pipeline:{pipeline}", f"trigger:{trigger}"])
@@ -97,8 +101,9 @@ def retrain(
     except TrunklineError as error:
         get_run_logger().error(error_text(error))
         return Failed(message=error_text(error))
-    finally:
+    except BaseException:  # the signal will end this process with no more ado
         state.unmark_flow(place.home, str(run.id))
+        raise
 
 
 def _retrained(
@@ -116,7 +121,8 @@ def _retrained(
 
     logger = get_run_logger()
     command = f"deployed run of {place.name} ({trigger})"
-    done = Retraining(place, params, command, logger.info, show, data).run()
+    scheduled = trigger == "schedule"
+    done = Retraining(place, params, command, logger.info, show, data, scheduled).run()
     if done.unpushed and place.fetches:
         raise ProjectError(
             f"not pushed, and this clone may not last: {done.unpushed}",
@@ -195,10 +201,7 @@ def _policy(place: Worktree) -> str:
     if place.fetches:
         branches.fetch(place.home)
     commit = branches.tracked(place.home, place.branch, fetched=place.fetches)
-    file = f"pipelines/{place.name}.yaml"
-    data = git.show(place.root, commit, file)
-    found = spec.load(data.decode("utf-8", "replace"), file) if data is not None else {}
-    return str(found.get("catch_up", "latest")) if isinstance(found, dict) else "latest"
+    return missed.policy(place.root, commit, place.name)
 
 
 def _later(run: FlowRun) -> list[FlowRun]:

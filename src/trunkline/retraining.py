@@ -23,7 +23,7 @@ from trunkline import versions
 from trunkline.cli.output import flat
 from trunkline.cli.progress import Printer
 from trunkline.cli.record import Recorder, Show
-from trunkline.cli.running import execute, source_paths
+from trunkline.cli.running import Asked, execute, source_paths
 from trunkline.errors import MissingData, ProjectError, UsageError
 from trunkline.model import DatasetKind, Pipeline, Stage
 from trunkline.project import Project
@@ -86,7 +86,8 @@ class Retrained:
 class Retraining:
     """One run to come. `say` is told what happens; `show` makes who else shows the run.
 
-    `params` and `data` replace, for this run, parameters of stages, and versions of source datasets.
+    `params` and `data` replace, for this run, parameters of stages, and versions of source datasets. A run that
+    is `scheduled` runs what is pending, too.
     """
 
     worktree: Worktree
@@ -95,6 +96,7 @@ class Retraining:
     say: Callable[[str], None] = print
     show: Shower | None = None
     data: Mapping[str, str] = field(default_factory=dict)  # source dataset -> version, or commit
+    scheduled: bool = False
 
     def run(self) -> Retrained:
         """Bring the pipeline up to date with the tracked branch. Raises TrunklineError."""
@@ -167,6 +169,7 @@ class _Run:
             self.stages,
             Printer([stage.ref for stage in self.stages]),
             command=self.asked.command,
+            asked=Asked(pending=True),
             show=None if show is None else lambda recorder: show(self.project, self.stages, recorder),
         )
         cached = all(report.state == "up_to_date" for report in recorder.reports)
@@ -185,16 +188,32 @@ class _Run:
             return tracked
         base = branches.merge_base(root, tip, self.commit)
         theirs, old = (_decoded(data) for data in git.show_many(root, [(tip, LOCK), (base or tip, LOCK)]))
+        self._go_on_ticking(tip, base or tip)
         text = inherit.lock(tracked, old if base else "", theirs, [stage.dvc_name for stage in self.stages])
         if text != tracked:
             self.project.store.write_text(LOCK, text)
         return theirs
+
+    def _go_on_ticking(self, tip: str, base: str) -> None:
+        """Lay down the last run's pointers of cron inputs, as far as people have not changed them since."""
+        root, files = self.project.root, self._clocks()
+        found = git.show_many(root, [(commit, file) for file in files for commit in (tip, base)])
+        for file, theirs, old in zip(files, found[::2], found[1::2], strict=True):
+            if theirs is not None and (old is None or tip == base or _bytes(os.path.join(root, file)) == old):
+                self.project.store.write_text(file, _decoded(theirs))
+
+    def _clocks(self) -> list[str]:
+        """The pointers of the datasets of cron inputs, whether or not they are there."""
+        leaves = [leaf for stage in self.stages for leaf in stage.leaves if leaf.ticks is not None]
+        return sorted({f"{leaf.dataset.path}.dvc" for leaf in leaves})
 
     def _wanted(self) -> Iterator[Wanted]:
         """The versions that should be in the worktree: of sources, of what was made, of what DVC makes."""
         store = self.project.store
         for path in source_paths(self.stages):
             version = store.pointer(f"{path}.dvc")
+            if version is None and f"{path}.dvc" in self._clocks():
+                continue  # it has not ticked yet
             if version is None:
                 raise MissingData(
                     f"{path}.dvc names no version that a cache could have",
@@ -249,7 +268,7 @@ class _Run:
         dirty = git.state(self.project.root).dirty_files
         asked = [f"data/{name}.dvc" for name in self.asked.data]
         asked += [self.pipeline.file] if self.asked.params else []
-        ours = {LOCK, *self.project.compiled(), *asked}
+        ours = {LOCK, *self.project.compiled(), *self._clocks(), *asked}
         folders = tuple(f"{stage.path}/" for stage in self.stages)
         return [
             path

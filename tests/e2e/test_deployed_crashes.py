@@ -7,7 +7,6 @@ DVC agrees.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -57,7 +56,7 @@ class Deployed(Kept):
         path.write_text(text)
         self.trunkline("put", "slow_raw", str(path))
 
-    def run(self) -> str:
+    def retrain(self) -> str:
         """A flow run of the deployment; its id."""
         deployment = self.api.call("GET", "/deployments/name/trunkline/slow")["id"]
         return self.submit(deployment, pipeline="slow")
@@ -67,11 +66,6 @@ class Deployed(Kept):
         until(lambda: (self.marks / f"began-{name}").exists())
         record = until(lambda: next((each for each in self.records() if each["state"] == "running"), None))
         return Owner(**record["owner"])
-
-    def records(self) -> list[dict[str, Any]]:
-        """The runs' records, newest first."""
-        paths = sorted((self.root / ".trunkline/runs").glob("*/run.json"), reverse=True)
-        return [json.loads(path.read_text()) for path in paths]
 
     def of_runs(self) -> dict[int, str]:
         """The processes in the worktree, and those of its datums."""
@@ -100,7 +94,7 @@ def slow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
     with kept(tree):
         tree.up()
         tree.trunkline("deploy")
-        flow_run = tree.run()
+        flow_run = tree.retrain()
         assert until(lambda: tree.final(flow_run)) == "COMPLETED"
         yield tree
 
@@ -146,7 +140,7 @@ CRASHES = [_cancel, _kill_flow, _kill_worker, _kill_server, _machine_dies]
 def test_what_is_left_of_a_crash(slow: Deployed, crash: Any) -> None:
     name = crash.__name__.lstrip("_").replace("_", "-")
     slow.put(name, f"wait {name}\n")
-    flow_run = slow.run()
+    flow_run = slow.retrain()
     owner = slow.at_work(name)
     expected = crash(slow, flow_run, owner)
     if expected == "COMPLETED":
@@ -158,7 +152,7 @@ def test_what_is_left_of_a_crash(slow: Deployed, crash: Any) -> None:
 
     if expected != "COMPLETED":
         (slow.marks / f"go-{name}").touch()
-        following = slow.run()
+        following = slow.retrain()
         assert until(lambda: slow.final(following)) == "COMPLETED"
     assert (slow.marks / f"done-{name}").read_text() == "x", "computed once, whatever happened"
     assert (slow.marks / "done-first").read_text() == "x", "and nothing else with it"

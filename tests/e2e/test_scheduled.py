@@ -83,6 +83,7 @@ def test_days_arrive_and_the_model_follows(flights: Kept) -> None:
     assert tree.git("status", "--short").out == "?? notes.txt\n", "the user's own tree is left alone"
     assert {path.rpartition("/")[2] for path in tree.contents("data/flights")} == {".gitignore"}
     _commits(tree)
+    _lineage(tree)
     tree.down()
     assert not tree.processes(), "nothing is left behind"
 
@@ -137,3 +138,16 @@ def _commits(tree: Kept) -> None:
     text = tree.trunkline("lineage", str(model)).out
     assert digest[:8] in text
     assert "data/flights_raw" in text
+
+
+def _lineage(tree: Kept) -> None:
+    """Each run has left what Prefect's pages draw: where its model comes from."""
+    query = {"artifacts": {"key": {"any_": ["lineage-flights-late"]}}}
+    told = [str(artifact["data"]) for artifact in tree.api.each("/artifacts/filter", query)]
+    assert len(told) > len(MORE)
+    for words in (
+        "trunkline lineage data/flights/train/model.onnx",
+        "```mermaid\nflowchart",
+        "data/flights_raw",
+    ):
+        assert all(words in text for text in told)

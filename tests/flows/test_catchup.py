@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from trunkline.flows.catchup import Due, skip
+import pytest
+
+from trunkline.flows.catchup import Due, settle, skip
 
 THREE = datetime(2026, 1, 2, 3, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -48,3 +50,22 @@ def test_none_leaves_out_what_was_due_before_the_worker_came_up() -> None:
     assert skip("none", Due(up), [Due(up + DAY)], up.timestamp()) == ""
     assert skip("none", Due(THREE), [], None) == "", "nobody knows when it came up"
     assert skip("latest", Due(THREE), [], up.timestamp()) == ""
+
+
+MISSED = [Due(THREE + number * DAY, id=str(number)) for number in (2, 0, 1)]
+
+
+@pytest.mark.parametrize(
+    ("policy", "settled"),
+    [("none", ("012", "", "")), ("latest", ("01", "2", "")), ("all", ("", "0", "12"))],
+)
+def test_what_was_missed_is_settled_when_a_worker_comes_up(policy: str, settled: tuple[str, ...]) -> None:
+    assert tuple("".join(each.id for each in part) for part in settle(policy, MISSED)) == settled
+    assert settle(policy, []) == ([], [], [])
+
+
+def test_the_latest_is_one_for_each_set_of_parameters() -> None:
+    other = [Due(each.at, {"params": {"train": {"epochs": 3}}}, id=f"{each.id}'") for each in MISSED]
+    settled = settle("latest", [*MISSED, *other])
+    assert [each.id for each in settled.first] == ["2", "2'"]
+    assert [each.id for each in settled.dropped] == ["0", "0'", "1", "1'"]

@@ -5,11 +5,14 @@ One server for the module; the tests follow one another as they are written.
 
 from __future__ import annotations
 
+import itertools
+import os
 import re
+import sqlite3
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -19,6 +22,10 @@ import pytest
 from tests import keeping
 from tests.keeping import Kept
 from tests.support import PIPELINE, Done
+from trunkline.flows import state
+from trunkline.flows.api import FINAL
+from trunkline.flows.deployments import project_name
+from trunkline.store.worktree import Worktree
 
 PAGE = Path(__file__).parents[2] / "docs/how-to/schedule.md"
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -51,11 +58,13 @@ def write(tree: Kept, text: str) -> None:
     tree.write("pipelines/letters.yaml", PIPELINE + text)
 
 
-def prefect_deploy(tree: Kept, *arguments: str) -> Done:
+def prefect_deploy(tree: Kept, *arguments: str, check: bool = True) -> Done:
     """`prefect deploy …`, as a person types it beside a server that he has."""
     home = str(tree.root.parent / "mine")
     command = ("-m", "prefect", "--no-prompt", "deploy", *arguments)
-    return tree.command(sys.executable, *command, PREFECT_API_URL=tree.api.url, PREFECT_HOME=home)
+    return tree.command(
+        sys.executable, *command, check=check, PREFECT_API_URL=tree.api.url, PREFECT_HOME=home
+    )
 
 
 def stored(tree: Kept) -> dict[str, dict[str, Any]]:
@@ -113,7 +122,7 @@ def test_the_deployment_is_what_the_pipeline_file_says(deployed: Kept) -> None:
         "description": "Letters, counted.",
         "entrypoint": "trunkline.deployed.retrain",
         "parameters": {"pipeline": "letters"},
-        "tags": ["trunkline", "pipeline:letters"],
+        "tags": ["trunkline", "pipeline:letters", f"project:{project_name(str(deployed.root))}"],
         "work_pool_name": "trunkline",
         "path": None,
         "pull_steps": [{"trunkline.deployed.worktree": {"pipeline": "letters", "branch": "main"}}],
@@ -303,12 +312,7 @@ def test_what_is_left_of_a_pipeline_is_told_and_deleted(deployed: Kept) -> None:
 @pytest.fixture
 def neighbour(deployed: Kept, _letters: Path, prefect_cache: Path, tmp_path: Path) -> Iterator[Kept]:
     """Another project, whose user has set PREFECT_API_URL to the same server."""
-    tree = keeping.make(_letters, tmp_path / "project", prefect_cache, PREFECT_API_URL=deployed.api.url)
-    tree.write("pipelines/letters.yaml", "pipeline: letters\nstages: {s: {cmd: [echo]}}\n")
-    (tree.root / "pipelines/letters.yaml").rename(tree.root / "pipelines/next_door.yaml")
-    tree.write(
-        "pipelines/next_door.yaml", tree.read("pipelines/next_door.yaml").replace("letters", "next_door")
-    )
+    tree = keeping.make(_letters, tmp_path / "neighbour", prefect_cache, PREFECT_API_URL=deployed.api.url)
     with keeping.kept(tree):
         yield tree
 
@@ -316,6 +320,18 @@ def neighbour(deployed: Kept, _letters: Path, prefect_cache: Path, tmp_path: Pat
 def test_on_a_shared_server_other_peoples_deployments_are_left_alone(deployed: Kept, neighbour: Kept) -> None:
     write(deployed, SCHEDULES)
     deployed.trunkline("deploy")
+    before = stored(deployed)
+    done = neighbour.trunkline("deploy", check=False)
+    owner = project_name(str(deployed.root))
+    words = f"letters is deployed there already, by another project: {owner}"
+    assert (done.code, words in done.err) == (2, True)
+    by_prefect = prefect_deploy(neighbour, "--all", check=False)
+    assert by_prefect.code
+    assert words in " ".join((by_prefect.out + by_prefect.err).split())
+    assert stored(deployed) == before
+
+    (neighbour.root / "pipelines/letters.yaml").unlink()
+    neighbour.write("pipelines/next_door.yaml", "pipeline: next_door\nstages: {s: {cmd: [echo]}}\n")
     neighbour.trunkline("deploy")
     assert sorted(stored(neighbour)) == ["letters", "next_door"]
     assert "letters" not in neighbour.trunkline("deploy", "--list").out
@@ -359,3 +375,72 @@ def same(shown: str) -> str:
     """What a command printed, without what is another one each time."""
     text = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "THEN", shown)
     return re.sub(r"http://127\.0\.0\.1:\d+", "HERE", text)
+
+
+# ---------------------------------------------------------------- missed runs
+
+POLICIES = {"every": "all", "newest": "latest", "nothing": "none"}
+HOURS = 3
+
+
+def test_missed_runs_are_made_up_for_as_the_pipeline_says(deployed: Kept) -> None:
+    """Three hours without a worker, of which Prefect had scheduled the first one beforehand."""
+    deployed.trunkline("deploy", "--delete")
+    for path in (deployed.root / "pipelines").iterdir():
+        path.unlink()
+    now = datetime.now(UTC).replace(second=0, microsecond=0)
+    for name, policy in POLICIES.items():
+        anchor = f"{now + timedelta(minutes=30):%Y-%m-%dT%H:%M:%S}"
+        text = PIPELINE.partition("  count:")[0].replace("pipeline: letters", f"pipeline: {name}")
+        more = f'schedules: [{{interval: 1h, anchor: "{anchor}"}}]\ncatch_up: {policy}\n'
+        deployed.write(f"pipelines/{name}.yaml", text + more)
+    deployed.trunkline("deploy")
+    deployed.commit("Others")
+    _pretend_to_have_been_away(deployed, now - timedelta(hours=HOURS))
+
+    said = deployed.up().out
+    assert said.splitlines()[3:6] == [
+        "every: 3 of 3 missed runs are made up for (catch_up: all)",
+        "newest: a missed run is made up for (catch_up: latest)",
+        "nothing: a missed run is not made up for (catch_up: none)",
+    ]
+    found = keeping.until(lambda: _made_up_for(deployed), 4 * keeping.PATIENCE)
+    assert [run["state_name"] for run in found["every"]] == ["Completed", "Cached", "Cached"]
+    due = [datetime.fromisoformat(run["expected_start_time"]) for run in found["every"]]
+    assert due == [now + timedelta(minutes=30 - 60 * hours) for hours in range(HOURS, 0, -1)]
+    ends = [(run["start_time"], run["end_time"]) for run in found["every"]]
+    assert all(before[1] <= after[0] for before, after in itertools.pairwise(ends)), "one after the other"
+    assert {name: len(of) for name, of in found.items()} == {"every": 3, "newest": 1}
+
+    place = Worktree(str(deployed.root), "every")
+    assert place.is_sound()
+    with place.hold(print):
+        done = deployed.trunkline("deploy", "--delete", check=False)
+    assert "a run of every is at work: process" in done.err
+    assert len(stored(deployed)) == len(POLICIES)
+    deployed.trunkline("deploy", "--delete")
+    assert not place.is_made()
+    deployed.down()
+
+
+def _pretend_to_have_been_away(tree: Kept, since: datetime) -> None:
+    """The worker was there until then; the deployments are older; Prefect had made the run of the next hour."""
+    with sqlite3.connect(Path(tree.home.database) / "prefect.db", timeout=30) as database:
+        before = f"{since - timedelta(days=1):%Y-%m-%d %H:%M:%S.%f}"
+        database.execute("UPDATE deployment SET created = ? WHERE name != 'mine'", (before,))
+    hour = {"start_time": since.isoformat(), "end_time": (since + timedelta(hours=1)).isoformat()}
+    for each in stored(tree).values():
+        tree.api.post(f"/deployments/{each['id']}/schedule", {**hour, "min_runs": 1, "max_runs": 1})
+    state.note_worked(tree.home)
+    os.utime(tree.home.wanted(state.WORKED), (since.timestamp(), since.timestamp()))
+
+
+def _made_up_for(tree: Kept) -> dict[str, list[dict[str, Any]]] | None:
+    """The runs that were due until now by pipeline, in the order of their times; once all of them have ended."""
+    now = datetime.now(UTC).isoformat()
+    query = {"flow_runs": {"expected_start_time": {"before_": now}}, "sort": "EXPECTED_START_TIME_ASC"}
+    found: dict[str, list[dict[str, Any]]] = {}
+    for run in tree.api.each("/flow_runs/filter", query):
+        if run["auto_scheduled"]:
+            found.setdefault(run["parameters"]["pipeline"], []).append(run)
+    return found if all(run["state_type"] in FINAL for of in found.values() for run in of) else None

@@ -67,6 +67,14 @@ def user(
         yield tree
 
 
+@pytest.fixture
+def neighbour(_letters: Path, prefect_cache: Path, theirs: str, tmp_path: Path) -> Iterator[Kept]:
+    """Another project with the same server."""
+    told = {"PREFECT_API_URL": theirs, "PREFECT_API_AUTH_STRING": LOGIN}
+    with keeping.kept(keeping.make(_letters, tmp_path / "neighbour", prefect_cache, **told)) as tree:
+        yield tree
+
+
 def api(tree: Kept) -> Api:
     return Api(tree.variables["PREFECT_API_URL"], environ=tree.variables)
 
@@ -100,6 +108,12 @@ def test_up_starts_a_worker_for_it_and_down_stops_that(user: Kept, theirs: str) 
     other = user.trunkline("up", check=False, PREFECT_API_URL="")
     assert other.code == 3
     assert "a worker for another server runs, and PREFECT_API_URL is not set" in other.err
+    second = user.trunkline("up", check=False, PREFECT_API_URL="http://127.0.0.1:9/api")
+    assert second.code == 3
+    assert (
+        f"{theirs}: a worker for another server runs, and PREFECT_API_URL is http://127.0.0.1:9" in second.err
+    )
+    assert "or set PREFECT_API_URL to that server" in second.err
 
     assert user.down().out == "the worker has stopped\n"
     assert not user.processes()
@@ -122,6 +136,19 @@ def test_a_deployed_run_is_executed_by_the_worker(user: Kept) -> None:
     ]
     assert (user.root / f"ended-{flow_run}").exists()
     assert until(lambda: user.final(flow_run)) in ("CRASHED", "CANCELLED")
+
+
+def test_projects_that_share_it_take_their_own_runs(user: Kept, neighbour: Kept) -> None:
+    """Of two runs that are due the worker takes its project's, though the other one was there first."""
+    theirs = neighbour.submit(neighbour.deploy("next door"))
+    user.up()
+    mine = user.submit(user.deploy())
+    assert until(lambda: user.final(mine)) == "COMPLETED"
+    assert user.api.flow_run(theirs)["state_type"] == "SCHEDULED"
+    user.down()
+    neighbour.up()
+    assert until(lambda: neighbour.final(theirs)) == "COMPLETED"
+    neighbour.down()
 
 
 def test_one_that_does_not_answer(user: Kept) -> None:

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from tests.flows.asking import Prefect
 from tests.flows.browser import browser, program
+from tests.keeping import Kept, kept, until
 from tests.support import Tree, letters
 
 SLOW = """\
@@ -50,11 +50,26 @@ stages:
 """
 
 
+class Shown(Kept):
+    """A project whose runs are shown by the server that the first of them started."""
+
+    first: dict[str, Any]
+
+    @property
+    def marks(self) -> Path:
+        """Where stages leave files."""
+        return self.root.parent / "marks"
+
+
 @pytest.fixture(scope="module")
-def module_tree(tmp_path_factory: pytest.TempPathFactory) -> Tree:
-    root = tmp_path_factory.mktemp("flow") / "project"
-    root.mkdir()
-    tree = Tree(root)
+def flows(prefect_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
+    """The project after its first run."""
+    top = tmp_path_factory.mktemp("flow")
+    for name in ("project", "marks"):
+        (top / name).mkdir()
+    proxy = "http://127.0.0.1:9"  # the user's, which leads nowhere; the server is on this machine
+    told = {"MARKS": str(top / "marks"), "HTTP_PROXY": proxy, "http_proxy": proxy}
+    tree = Shown(top / "project", prefect_cache, **told)
     tree.git("init", "-q", "-b", "main")
     tree.dvc("init", "-q")
     tree.write(".gitignore", "/.trunkline/\n__pycache__/\n")
@@ -65,40 +80,31 @@ def module_tree(tmp_path_factory: pytest.TempPathFactory) -> Tree:
     tree.dvc("add", "-q", "data/slow_raw")
     tree.trunkline("compile")
     tree.commit("Start")
-    return tree
+    with kept(tree):
+        tree.first = tree.record(tree.run())
+        yield tree
 
 
-@pytest.fixture(scope="module")
-def flows(module_tree: Tree, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prefect]:
-    """The project with a server that the first run started."""
-    prefect = Prefect(module_tree, tmp_path_factory.mktemp("marks"))
-    try:
-        prefect.first = prefect.run()
-        yield prefect
-    finally:
-        prefect.down()
-
-
-def test_a_run_is_a_flow_run_with_a_task_for_each_stage(flows: Prefect) -> None:
-    record = flows.record(flows.first)
-    run = flows.flow_run(record)
+def test_a_run_is_a_flow_run_with_a_task_for_each_stage(flows: Shown) -> None:
+    record = flows.first
+    run = flows.api.flow_run(record["flow"]["id"])
     assert run["state"]["type"] == "COMPLETED"
     assert run["parameters"] == {"run": record["id"], "stages": ["slow.each", "slow.whole"]}
     assert run["name"].startswith("slow-manual-")
-    version = flows.tree.read("data/slow_raw.dvc").split("md5: ")[1][:8]
+    version = flows.read("data/slow_raw.dvc").split("md5: ")[1][:8]
     assert {"trunkline", "pipeline:slow", "trigger:manual", f"data:slow_raw@{version}"} == set(run["tags"])
     tasks = flows.tasks(record)
     assert {name: task["state_name"] for name, task in tasks.items()} == {
         "slow.each": "Completed", "slow.whole": "Completed",
     }  # fmt: skip
     assert record["flow"]["tasks"] == 2
-    assert f"  in Prefect: {record['flow']['url']}\n" in flows.tree.trunkline("show", record["id"]).out
+    assert f"  in Prefect: {record['flow']['url']}\n" in flows.trunkline("show", record["id"]).out
     upstream = tasks["slow.whole"]["task_inputs"]["wait_for"]
     assert [each["id"] for each in upstream] == [tasks["slow.each"]["id"]]
 
 
-def test_datums_metrics_and_what_was_printed_are_there(flows: Prefect) -> None:
-    record = flows.record(flows.first)
+def test_datums_metrics_and_what_was_printed_are_there(flows: Shown) -> None:
+    record = flows.first
     artifacts = flows.artifacts(record)
     assert artifacts["slow-each-progress"]["data"] == 100
     datums = json.loads(artifacts["slow-each-datums"]["data"])
@@ -110,8 +116,8 @@ def test_datums_metrics_and_what_was_printed_are_there(flows: Prefect) -> None:
 
 
 @pytest.mark.skipif(program() is None, reason="there is no browser (Debian: apt install chromium)")
-def test_the_pages_show_the_stages_and_what_they_left(flows: Prefect, tmp_path: Path) -> None:
-    record = flows.record(flows.first)
+def test_the_pages_show_the_stages_and_what_they_left(flows: Shown, tmp_path: Path) -> None:
+    record = flows.first
     with browser(tmp_path / "profile") as page:
         page.open(record["flow"]["url"])
         page.shows("slow-manual-", "Completed", "pipeline:slow", "2 Task runs")
@@ -122,9 +128,9 @@ def test_the_pages_show_the_stages_and_what_they_left(flows: Prefect, tmp_path: 
 
 
 def test_up_to_date_stages_are_cached_and_local_runs_leave_the_same_bytes(
-    flows: Prefect, tmp_path: Path
+    flows: Shown, tmp_path: Path
 ) -> None:
-    tree = flows.tree
+    tree = flows
     tree.write("data/slow_raw/c.txt", "c\n")
     other = tree.copy(tmp_path / "other")
     flows.run("slow.each")
@@ -136,9 +142,9 @@ def test_up_to_date_stages_are_cached_and_local_runs_leave_the_same_bytes(
     assert other.published() == tree.published()
 
 
-def test_nothing_to_do_imports_no_prefect_and_asks_no_server(flows: Prefect) -> None:
+def test_nothing_to_do_imports_no_prefect_and_asks_no_server(flows: Shown) -> None:
     flows.run()
-    done = flows.tree.command(
+    done = flows.command(
         sys.executable, "-X", "importtime", "-m", "trunkline", "run", TRUNKLINE_ENGINE="prefect"
     )
     imported = {line.rpartition("|")[2].strip() for line in done.err.splitlines()}
@@ -146,73 +152,98 @@ def test_nothing_to_do_imports_no_prefect_and_asks_no_server(flows: Prefect) -> 
     assert "trunkline.flows.server" not in imported
 
 
-def test_a_failed_stage_fails_its_task_and_the_flow(flows: Prefect) -> None:
-    flows.tree.write("data/slow_raw/d.txt", "bad\n")
+def test_a_failed_stage_fails_its_task_and_the_flow(flows: Shown) -> None:
+    flows.write("data/slow_raw/d.txt", "bad\n")
     done = flows.trunkline("run", check=False)
     assert done.code == 3
-    record = flows.record(flows.latest())
-    assert flows.flow_run(record)["state"]["type"] == "FAILED"
+    record = flows.records()[0]
+    print(done.out, done.err)
+    assert flows.api.flow_run(record["flow"]["id"])["state"]["type"] == "FAILED"
     tasks = flows.tasks(record)
     assert tasks["slow.each"]["state"]["message"].startswith("datum d: ValueError: a bad file")
     assert tasks["slow.whole"]["state_name"] == "NotRun"
-    (flows.tree.root / "data/slow_raw/d.txt").unlink()
+    (flows.root / "data/slow_raw/d.txt").unlink()
 
 
-def _cancel_by_api(flows: Prefect, process: subprocess.Popen[str], record: dict[str, Any]) -> None:
-    flows.set_state(record, "CANCELLING")
+def _cancel_by_api(flows: Shown, process: subprocess.Popen[str], record: dict[str, Any]) -> None:
+    flows.api.set_state("flow_runs", record["flow"]["id"], "CANCELLING", "")
 
 
-def _terminate(flows: Prefect, process: subprocess.Popen[str], record: dict[str, Any]) -> None:
+def _terminate(flows: Shown, process: subprocess.Popen[str], record: dict[str, Any]) -> None:
     process.send_signal(signal.SIGTERM)
 
 
 @pytest.mark.parametrize("end", [_cancel_by_api, _terminate])
 def test_a_cancelled_run_ends_and_says_so(
-    flows: Prefect, end: Callable[[Prefect, subprocess.Popen[str], dict[str, Any]], None]
+    flows: Shown, end: Callable[[Shown, subprocess.Popen[str], dict[str, Any]], None]
 ) -> None:
-    flows.tree.write("data/slow_raw/e.txt", f"long {end.__name__}\n")
+    flows.write("data/slow_raw/e.txt", f"long {end.__name__}\n")
     with flows.running() as process:
-        flows.until(lambda: (flows.marks / "began-e").exists())
+        until(lambda: (flows.marks / "began-e").exists())
         (flows.marks / "began-e").unlink()
-        record = flows.until(lambda: flows.shown(process))
+        record = until(lambda: flows.shown(process))
         end(flows, process, record)
         assert process.wait(60) == 130
     record = flows.record(record["id"])
     assert record["state"] == "interrupted"
-    assert flows.flow_run(record)["state"]["type"] == "CANCELLED"
+    assert flows.api.flow_run(record["flow"]["id"])["state"]["type"] == "CANCELLED"
     assert flows.tasks(record)["slow.each"]["state"]["type"] == "CANCELLED"
-    (flows.tree.root / "data/slow_raw/e.txt").unlink()
+    (flows.root / "data/slow_raw/e.txt").unlink()
 
 
-def test_a_run_goes_on_when_its_flow_run_is_deleted(flows: Prefect) -> None:
-    flows.tree.write("data/slow_raw/g.txt", "nap\n")
+def test_a_run_goes_on_when_its_flow_run_is_deleted(flows: Shown) -> None:
+    flows.write("data/slow_raw/g.txt", "nap\n")
     with flows.running() as process:
-        record = flows.until(lambda: flows.shown(process))
-        flows.ask(f"/flow_runs/{record['flow']['id']}", method="DELETE")
-        assert process.wait(60) == 0
+        record = until(lambda: flows.shown(process))
+        flows.api.call("DELETE", f"/flow_runs/{record['flow']['id']}")
+        assert process.wait(150) == 0, "nor does it wait for ever"
     assert flows.record(record["id"])["state"] == "done"
-    assert flows.tree.trunkline("status").code == 0
-    (flows.tree.root / "data/slow_raw/g.txt").unlink()
+    assert flows.trunkline("status").code == 0
+    (flows.root / "data/slow_raw/g.txt").unlink()
 
 
-def test_a_run_goes_on_when_the_server_dies(flows: Prefect) -> None:
-    flows.tree.write("data/slow_raw/f.txt", "f\n")
-    server = json.loads(flows.tree.read(".trunkline/prefect/server.json"))
+def test_ctrl_c_while_the_run_waits_for_prefect_leaves_it_done(flows: Shown) -> None:
+    server = flows.state.server
+    assert server is not None
+    os.kill(server.pid, signal.SIGSTOP)
+    try:
+        flows.write("data/slow_raw/h.txt", "h\n")
+        with flows.running() as process:
+            record = until(lambda: _worked(flows, process))
+            until(lambda: flows.trunkline("status", check=False).code == 0)
+            process.send_signal(signal.SIGINT)
+            assert process.wait(30) == 130, "it would have waited for a minute"
+    finally:
+        os.kill(server.pid, signal.SIGCONT)
+    assert flows.record(record["id"])["state"] == "done"
+    (flows.root / "data/slow_raw/h.txt").unlink()
+
+
+def _worked(flows: Shown, process: subprocess.Popen[str]) -> dict[str, Any] | None:
+    """The record of the run of this process, once its last stage is done."""
+    of_it = (record for record in flows.records() if record["owner"]["pid"] == process.pid)
+    record: dict[str, Any] = next(of_it, {"stages": {}})
+    return record if record["stages"].get("slow.whole", {}).get("state") == "done" else None
+
+
+def test_a_run_goes_on_when_the_server_dies(flows: Shown) -> None:
+    flows.write("data/slow_raw/f.txt", "f\n")
+    server = json.loads(flows.read(".trunkline/prefect/server.json"))
     with flows.running() as process:
         os.kill(server["server"]["pid"], signal.SIGKILL)
         assert process.wait(120) == 0
-    assert flows.tree.trunkline("status").code == 0
-    flows.until(lambda: flows.healthy())
-    (flows.tree.root / "data/slow_raw/f.txt").unlink()
+    assert flows.trunkline("status").code == 0
+    until(flows.answers)
+    (flows.root / "data/slow_raw/f.txt").unlink()
     flows.run()
 
 
-def test_a_server_of_the_user_is_used(flows: Prefect, tmp_path: Path) -> None:
+def test_a_server_of_the_user_is_used(flows: Shown, tmp_path: Path) -> None:
     other = letters(_empty(tmp_path / "other"))
-    done = other.trunkline("run", TRUNKLINE_ENGINE="prefect", PREFECT_API_URL=flows.url)
+    done = other.trunkline("run", TRUNKLINE_ENGINE="prefect", PREFECT_API_URL=flows.api.url)
     assert "being started" not in done.out
     record = json.loads(next((other.root / ".trunkline/runs").glob("*/run.json")).read_text())
-    assert flows.flow_run(record)["state"]["type"] == "COMPLETED"
+    assert flows.api.flow_run(record["flow"]["id"])["state"]["type"] == "COMPLETED"
     assert not (other.root / ".trunkline/prefect/server.json").exists()
 
 

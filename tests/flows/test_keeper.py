@@ -19,8 +19,8 @@ from tests.keeping import Kept, until
 from trunkline.errors import ServerError
 from trunkline.flows import server, state
 from trunkline.flows.home import Home
-from trunkline.flows.state import mark_flow
-from trunkline.ledger.owner import owner_of
+from trunkline.flows.state import State, mark_flow, write_state
+from trunkline.ledger.owner import Owner, owner_of
 
 IDLE = 3.0
 
@@ -122,6 +122,21 @@ def test_where_there_is_no_room_nothing_is_started(tmp_path: Path, options: str,
         assert raised.value.where == home.folder
         assert "--engine local" in raised.value.hint
         assert server.stop(str(tmp_path)) is None
+
+
+def test_down_leaves_alone_what_somebody_has_started_since(tmp_path: Path) -> None:
+    """`up` right after the old keeper has ended: its server and worker are not those that were to stop."""
+    home = Home(str(tmp_path))
+    home.make()
+    with subprocess.Popen(["sleep", "600"]) as worker, subprocess.Popen(["sleep", "600"]) as keeper:
+        try:
+            now = State(state="running", keeper=owner_of(keeper.pid), worker=owner_of(worker.pid))
+            write_state(home, now)
+            server._stop_keeper(home, Owner(2**22 + 1, "0", ""))
+            assert (worker.poll(), keeper.poll()) == (None, None)
+        finally:
+            worker.kill()
+            keeper.kill()
 
 
 def test_nothing_runs_where_nothing_was_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Iterator
 
@@ -12,6 +13,7 @@ import pytest
 from tests.keeping import Kept, until
 from trunkline.flows import reap
 from trunkline.flows.api import Api
+from trunkline.flows.ending import drain
 from trunkline.flows.reap import Reaper
 from trunkline.flows.state import mark_flow, marks
 from trunkline.ledger.owner import Owner, owner_of
@@ -68,10 +70,10 @@ def state_of(api: Api, run: str, kind: str = "flow_runs") -> str:
     return str(api.call("GET", f"/{kind}/{run}")["state_type"])
 
 
-def recorded(tree: Kept, flow_run: str, owner: Owner | None = None) -> None:
+def recorded(tree: Kept, flow_run: str, owner: Owner | None = None, tasks: int = 0) -> None:
     """A record of the flow run, of this process or of another one."""
     log = RunLog.begin(str(tree.root), command="trunkline run", git=GitState("", "", ()), environment={})
-    log.flow({"id": flow_run, "url": tree.state.pages, "tasks": 0})
+    log.flow({"id": flow_run, "url": f"{tree.state.pages}/runs", "tasks": tasks})
     if owner is not None:
         path = f".trunkline/runs/{log.id}/run.json"
         mine = owner_of(int(log.record().owner.pid))
@@ -160,6 +162,17 @@ def test_a_second_try_is_not_judged_by_the_first(prefect_project: Kept, api: Api
     assert state_of(api, run) == "PENDING"
     reaper.reap(last=True)
     assert state_of(api, run) == "CRASHED"
+
+
+def test_what_a_server_cannot_write_down_any_more_is_not_waited_for(prefect_project: Kept, api: Api) -> None:
+    gone, lost = begin(api), begin(api)
+    recorded(prefect_project, gone, tasks=3)
+    api.call("DELETE", f"/flow_runs/{gone}")
+    assert drain(prefect_project.home, api, 5.0) == 0, "somebody deleted it"
+    recorded(prefect_project, lost, tasks=2)
+    assert drain(prefect_project.home, api, 0.5) == 2
+    assert drain(prefect_project.home, api, 0.5, since=time.time() + 60) == 0, "it was told another process"
+    api.set_state("flow_runs", lost, "COMPLETED", "")
 
 
 def test_what_is_not_ours_is_left_alone(

@@ -90,7 +90,13 @@ def test_it_is_found(up: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_up_a_second_time_changes_nothing(up: Kept) -> None:
     before = working(up)
     data = up.trunkline("up", "--json").data
-    assert data == {"url": before.url, "pages": before.pages, "ours": True, "started": False}
+    assert data == {
+        "url": before.url,
+        "pages": before.pages,
+        "ours": True,
+        "started": False,
+        "missed": [],
+    }
     assert up.state == before
 
 

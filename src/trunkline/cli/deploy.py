@@ -5,17 +5,20 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from datetime import datetime
 from typing import Any
 
 from trunkline.cli.output import Answer, flat, table
 from trunkline.errors import UsageError
 from trunkline.flows import deployments, server
-from trunkline.flows.deployments import Deployed
+from trunkline.flows.deployments import Deployed, project_name
 from trunkline.flows.server import Server
 from trunkline.model import Pipeline
 from trunkline.project import Project
-from trunkline.spec.names import did_you_mean
+from trunkline.spec.names import NAME, did_you_mean
+from trunkline.store import branches
+from trunkline.store.worktree import Worktree
 
 _HEADER = ("pipeline", "schedule", "next run (UTC)")
 
@@ -51,9 +54,11 @@ def _deploy(project: Project, args: argparse.Namespace) -> Answer:
     written = project.compile(deployable=True)
     found = _server(project)
     pools = {pipeline.deploy.work_pool for pipeline in chosen}
-    deployments.deploy(project.root, found, args.pipelines, pools)
-    there = deployments.listed(found)
-    rows = [row for row in there if row.pipeline in {pipeline.name for pipeline in chosen}]
+    name = project_name(project.home)
+    names = [pipeline.name for pipeline in chosen]
+    deployments.deploy(project.root, found, name, names, pools, every=not args.pipelines)
+    there = deployments.listed(found, name)
+    rows = [row for row in there if row.pipeline in names]
     gone = _gone(project, there) if found.ours else []
     data = {"server": found.url, "written": written, "deployments": [_data(row, True) for row in rows]}
     return Answer(data, lambda: _deployed_text(found, chosen, written, rows, gone))
@@ -76,14 +81,12 @@ def _chosen(project: Project, names: Sequence[str]) -> list[Pipeline]:
 
 
 def _check_branches(project: Project, pipelines: Sequence[Pipeline]) -> None:
-    """Raise UsageError where a branch that a deployment is to follow is not there."""
-    from trunkline.store import git
-
+    """Raise UsageError where a branch that a deployment is to follow is neither here nor at origin."""
     for pipeline in pipelines:
         if pipeline.deploy.repository:
             continue  # another repository's
         try:
-            git.resolve(project.root, f"refs/heads/{pipeline.branch}")
+            branches.tracked(project.root, pipeline.branch)
         except UsageError:
             raise UsageError(
                 f"there is no branch {pipeline.branch!r}, which runs of {pipeline.name} are to start from",
@@ -109,8 +112,8 @@ def _deployed_text(
 ) -> str:  # fmt: skip
     lines = [f"wrote {path}" for path in written]
     lines += [f"deployed on {found.pages}", _table(rows)]
-    branches = sorted({pipeline.branch for pipeline in chosen})
-    lines.append(f"runs start from what is committed on {', '.join(branches)}")
+    tracked = sorted({pipeline.branch for pipeline in chosen})
+    lines.append(f"runs start from what is committed on {', '.join(tracked)}")
     if found.ours:
         lines.append("`trunkline up` keeps the server and a worker running: without a worker nothing runs")
     return "\n".join([*lines, *_gone_text(gone)])
@@ -122,7 +125,11 @@ def _deployed_text(
 def _list(project: Project, names: Sequence[str]) -> Answer:
     known = {pipeline.name for pipeline in project.pipelines}
     found = _server(project)
-    rows = [row for row in deployments.listed(found) if not names or row.pipeline in names]
+    rows = [
+        row
+        for row in deployments.listed(found, project_name(project.home))
+        if not names or row.pipeline in names
+    ]
     gone = _gone(project, rows)
     deployed = [row for row in rows if row not in gone]
     missing = sorted((set(names) or known) - {row.pipeline for row in rows})
@@ -163,12 +170,20 @@ def _gone_text(gone: Sequence[Deployed]) -> list[str]:
 
 
 def _delete(project: Project, names: Sequence[str]) -> Answer:
-    """Without names: of every pipeline of this project, and what is left over on the project's own server."""
-    found = _server(project)
-    if not names:
-        known = {pipeline.name for pipeline in project.pipelines}
-        names = [row.pipeline for row in deployments.listed(found) if found.ours or row.pipeline in known]
-    rows = deployments.delete(found, list(dict.fromkeys(names)))
+    """Without names: all of this project, and what is left over on the project's own server.
+
+    Their worktrees go with them. Raises LockedError where a run is at work in one of these.
+    """
+    found, name = _server(project), project_name(project.home)
+    names = list(dict.fromkeys(names or [row.pipeline for row in deployments.listed(found, name)]))
+    places = [Worktree(project.home, each) for each in names if NAME(each)]
+    with ExitStack() as held:
+        made = [place for place in places if place.is_made()]
+        for place in made:
+            held.enter_context(place.hold(print, wait=False))
+        rows = deployments.delete(found, name, names)
+        for place in made:
+            place.remove()
     data = {"server": found.url, "deleted": [row.pipeline for row in rows]}
     lines = [f"deleted {row.pipeline}: {_count(row)}" for row in rows]
     return Answer(data, lambda: "\n".join(lines) or f"nothing is deployed on {found.pages}")

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 from trunkline.cli.output import Answer
 from trunkline.flows import server
+from trunkline.flows.home import Home
 from trunkline.flows.server import Server, Stopped
+from trunkline.flows.state import read_state
 from trunkline.project import Project
 
 
@@ -37,8 +40,9 @@ def command_up(args: argparse.Namespace) -> Answer:
         what = "Prefect's server and a worker are" if where.ours else "a worker is"
         _say(f"{what} being started: {where.pages}")
     found = starting.wait()
-    data = {**found._asdict(), "started": starting.fresh}
-    return Answer(data, lambda: _up(found, starting.fresh))
+    missed = read_state(Home(project.home)).missed if starting.fresh else ()
+    data = {**found._asdict(), "started": starting.fresh, "missed": list(missed)}
+    return Answer(data, lambda: _up(found, starting.fresh, missed))
 
 
 def command_down(args: argparse.Namespace) -> Answer:
@@ -55,7 +59,7 @@ def _say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def _up(found: Server, fresh: bool) -> str:
+def _up(found: Server, fresh: bool, missed: Sequence[str]) -> str:
     now = "" if fresh else "already "
     return "\n".join(
         [
@@ -64,6 +68,7 @@ def _up(found: Server, fresh: bool) -> str:
             else f"a worker runs {now}for the server that PREFECT_API_URL names",
             f"  pages  {found.pages}",
             f"  API    {found.url}",
+            *missed,
             "`trunkline down` stops " + ("both" if found.ours else "the worker"),
         ]
     )

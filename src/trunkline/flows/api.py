@@ -2,6 +2,9 @@
 
 It costs 30 ms to import where Prefect's own costs 1.6 s. It speaks JSON, knows the two ways of
 logging in (PREFECT_API_KEY, PREFECT_API_AUTH_STRING), and never asks a proxy for a loopback address.
+
+A server that is busy (503: SQLite's "database is locked") is asked again, for some seconds; one that did not
+answer in time, or whose process died meanwhile, once more, unless that could do a thing twice.
 """
 
 from __future__ import annotations
@@ -20,17 +23,19 @@ from urllib.parse import urlsplit
 
 FINAL = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 ALIVE = ("RUNNING", "PENDING", "CANCELLING")
-_BUSY = (429, 503)  # nothing was done; 503 is what becomes of SQLite's "database is locked"
-_PAUSES = (0.1, 0.3, 1.0)  # seconds before a busy server is asked again
+_BUSY = (429, 503)  # nothing was done
+_PAUSES = (0.1, 0.3, 1.0, 2.0, 4.0)  # seconds before a busy server is asked again
+_SAME = ("/filter", "/count", "/set_state", "/schedule")  # a POST that comes to the same when it is repeated
 _PAGE = 200  # as many as the server hands out at once
 
 
 class ApiError(Exception):
-    """The server refused, or did not answer (`status` 0)."""
+    """The server refused, or did not answer (`status` 0), perhaps only this time (`lost`)."""
 
-    def __init__(self, message: str, status: int = 0) -> None:
+    def __init__(self, message: str, status: int = 0, *, lost: bool = False) -> None:
         super().__init__(message)
         self.status = status
+        self.lost = lost
 
 
 class Api:
@@ -46,11 +51,14 @@ class Api:
 
     def call(self, method: str, path: str, body: object = None, timeout: float | None = None) -> Any:
         """What the server answers. Raises ApiError."""
+        lost = 0
         for pause in _PAUSES:
             try:
                 return self._call(method, path, body, timeout)
             except ApiError as error:
-                if error.status not in _BUSY:
+                lost += error.lost
+                again = error.lost and lost == 1 and (method != "POST" or path.endswith(_SAME))
+                if error.status not in _BUSY and not again:
                     raise
             time.sleep(pause)
         return self._call(method, path, body, timeout)
@@ -72,16 +80,17 @@ class Api:
             raise ApiError(f"{method} {path}: {error.code} {error.reason}: {detail}", error.code) from error
         except (OSError, HTTPException, ValueError) as error:
             reason = getattr(error, "reason", None) or error
-            raise ApiError(f"{method} {path}: {reason}") from error
+            lost = isinstance(reason, TimeoutError | ConnectionResetError | BrokenPipeError | HTTPException)
+            raise ApiError(f"{method} {path}: {reason}", lost=lost) from error
 
     def post(self, path: str, body: object, timeout: float | None = None) -> Any:
         """What the server answers to a POST. Raises ApiError."""
         return self.call("POST", path, body, timeout)
 
     def healthy(self, timeout: float = 2.0) -> bool:
-        """Whether the server answers."""
+        """Whether the server answers, now."""
         try:
-            self.call("GET", "/health", timeout=timeout)
+            self._call("GET", "/health", None, timeout)
         except ApiError:
             return False
         return True
@@ -101,6 +110,16 @@ class Api:
         found: dict[str, Any] = self.call("GET", f"/flow_runs/{flow_run}")
         return found
 
+    def exists(self, flow_run: str) -> bool:
+        """Whether there is such a flow run. Raises ApiError."""
+        try:
+            self.flow_run(flow_run)
+        except ApiError as error:
+            if error.status == 404:
+                return False
+            raise
+        return True
+
     def flow_runs(self, states: Sequence[str]) -> list[dict[str, Any]]:
         """The flow runs in one of these states. Raises ApiError."""
         return list(self.each("/flow_runs/filter", {"flow_runs": _in(states)}))
@@ -110,15 +129,22 @@ class Api:
         over = {**_in(FINAL), "tags": {"all_": [tag]}}
         return list(self.each("/task_runs/filter", {"flow_runs": over, "task_runs": _in(ALIVE)}))
 
-    def heartbeat(self, pool: str, worker: str) -> float:
-        """When the server last heard of a worker, in seconds since the epoch; 0.0 for never. Raises ApiError."""
+    def heartbeat(self, pool: str, worker: str, *, prefix: bool = False) -> float:
+        """When the server last heard of a worker, in seconds since the epoch; 0.0 for never. Raises ApiError.
+
+        With `prefix`: of any whose name begins so.
+        """
         try:
             rows = list(self.each(f"/work_pools/{pool}/workers/filter", {}))
         except ApiError as error:
             if error.status == 404:
                 return 0.0
             raise
-        times = [row["last_heartbeat_time"] for row in rows if row["name"] == worker]
+        times = [
+            row["last_heartbeat_time"]
+            for row in rows
+            if row["name"] == worker or (prefix and row["name"].startswith(worker))
+        ]
         return max((datetime.fromisoformat(text).timestamp() for text in times if text), default=0.0)
 
     def count_task_runs(self, flow_run: str, states: Sequence[str] = FINAL) -> int:

@@ -14,7 +14,12 @@ from trunkline.ledger.owner import Owner, owner_of
 
 _BIG = 2_000_000  # bytes of a log above which it is put aside
 _STEADY = 60.0  # seconds that a process must have lived for its end to be an accident
+TRIES = 3  # quick deaths in a row, after which there is no sense in going on
 _LOOK = 0.05  # seconds between two looks whether a process has ended
+
+
+class Failed(Exception):
+    """There is no sense in going on; says why."""
 
 
 class Child:
@@ -103,6 +108,11 @@ def gone(owners: Sequence[Owner], patience: float) -> list[Owner]:
     while (left := [owner for owner in owners if owner.lives()]) and time.monotonic() < deadline:
         time.sleep(_LOOK)
     return left
+
+
+def how(code: int) -> str:
+    """How a process ended, in words."""
+    return f"ended with exit code {code}" if code >= 0 else f"was ended by signal {-code}"
 
 
 def tail(path: str, lines: int = 15, start: int = 0) -> str:

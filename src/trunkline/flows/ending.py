@@ -11,6 +11,7 @@ import os
 import signal
 import time
 from contextlib import suppress
+from datetime import datetime
 
 from trunkline.flows import state
 from trunkline.flows.api import FINAL, Api, ApiError
@@ -23,6 +24,7 @@ from trunkline.runners.reaper import processes
 
 _RUNS = 45.0  # seconds that runs have to end
 _DRAIN = 60.0
+_LATE = 10.0  # seconds in which a run that has ended may still say something
 _STALL = 10.0  # seconds without progress after which what a killed run has said is not waited for
 _LOOK = 0.3
 _RECENT = 50  # runs, newest first, of which the server may not have heard all
@@ -76,35 +78,46 @@ def _started_by(worker: Owner | None) -> list[Owner]:
     return [owner for owner in map(owner_of, children) if owner is not None]
 
 
-def drain(home: Home, api: Api, patience: float = _DRAIN) -> int:
-    """Wait until the server counts all final task states that the records do; how many it lacks in the end."""
+def drain(home: Home, api: Api, patience: float = _DRAIN, since: float = 0.0) -> int:
+    """Wait until the server counts all final task states that the records do; how many it lacks in the end.
+
+    What a run said before `since`, when the server's process began, it said to another one, and is not waited for.
+    """
     begun = time.monotonic()
-    open_runs = _recorded(home, api.url)
+    open_runs = _recorded(home, api.url, since - _LATE)
     counted, progress = -1, begun
     while True:
-        lacking = {run: max(0, tasks - _final(api, run)) for run, (tasks, _) in open_runs.items()}
+        deadline = begun + patience
+        lacking = {run: _lacking(api, run, tasks, deadline) for run, (tasks, _) in open_runs.items()}
         open_runs = {run: of for run, of in open_runs.items() if lacking[run]}
         now, left = time.monotonic(), sum(lacking.values())
         if left != counted:
             counted, progress = left, now
         stalled = now - progress > _STALL and not any(orderly for _, orderly in open_runs.values())
-        if not open_runs or stalled or now - begun > patience:
+        if not open_runs or stalled or now > deadline:
             return left
         time.sleep(_LOOK)
 
 
-def _recorded(home: Home, url: str) -> dict[str, tuple[int, bool]]:
+def _recorded(home: Home, url: str, since: float) -> dict[str, tuple[int, bool]]:
     """The flow runs of recent runs at this server: how many tasks, and whether the run ended by itself."""
     base = url.removesuffix("/api") + "/"
     recent = Runs(home.root).list(limit=_RECENT)
     return {
         str(record.flow["id"]): (int(record.flow.get("tasks", 0)), record.state in ("done", "failed"))
         for record in recent
-        if record.flow.get("id") and str(record.flow.get("url", "")).startswith(base)
+        if record.flow.get("id")
+        and str(record.flow.get("url", "")).startswith(base)
+        and not (record.ended and datetime.fromisoformat(record.ended).timestamp() < since)
     }
 
 
-def _final(api: Api, flow_run: str) -> int:
+def _lacking(api: Api, flow_run: str, tasks: int, deadline: float) -> int:
+    """How many of its task runs have no final state; all of them where the server does not answer in time."""
+    if time.monotonic() > deadline:
+        return tasks
     with suppress(ApiError):
-        return api.count_task_runs(flow_run, FINAL)
-    return 0
+        tasks = max(0, tasks - api.count_task_runs(flow_run, FINAL))
+        if tasks and not api.exists(flow_run):  # somebody deleted it, and its tasks with it
+            return 0
+    return tasks

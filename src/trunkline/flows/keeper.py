@@ -5,11 +5,13 @@
 It is the parent of both, starts again what dies, and ends when it is asked to, when nobody used the server
 for half an hour (unless `trunkline up` said to keep it), or when its directory is gone. A second keeper finds
 the lock held and ends. It talks with people through the files of `state` only, and with the server through
-`api`; it imports no Prefect, so it costs 20 MB.
+`api`; it imports no Prefect, so it costs 30 MB.
 
 The server's socket is the keeper's: it listens from the first moment to the last, so while a server starts
-(again) its clients wait instead of being refused, and the worker starts at the same time as the server.
-Where PREFECT_API_URL names the user's own server there is the worker alone.
+(again) its clients wait instead of being refused, and the worker starts at the same time as the server; it takes
+no run before it is settled what becomes of those that were missed (`missed`).
+Where PREFECT_API_URL names the user's own server there is the worker alone, and of its pool it takes the queue
+that has the project's name.
 """
 
 from __future__ import annotations
@@ -27,25 +29,20 @@ from importlib.metadata import version
 
 from trunkline.flows import state
 from trunkline.flows.api import Api, ApiError
-from trunkline.flows.children import Child, end_stranger
+from trunkline.flows.children import TRIES, Child, Failed, end_stranger, how
 from trunkline.flows.ending import drain, end_runs, pause, resume
-from trunkline.flows.home import LOOPBACK, POOL, Home, environment, foreign, pages_of, server_environment
+from trunkline.flows.home import LOOPBACK, Home, foreign, pages_of, server_environment
 from trunkline.flows.reap import Reaper
 from trunkline.flows.state import State, read_state, write_state
+from trunkline.flows.working import Worker
 from trunkline.ledger.owner import owner_of
 
 _LOOK = 0.25  # seconds between two looks at everything
 _REAP = 10.0  # seconds between two looks for runs whose process is dead
 _BOOT = 180.0  # seconds that a server has to answer
-_TRIES = 3  # quick deaths in a row, after which there is no sense in going on
 _IDLE = 1800.0
-_QUERY = "PREFECT_WORKER_QUERY_SECONDS"  # how often a worker asks for runs: half of Prefect's default
 _ORPHAN = 10.0  # seconds that the server of a killed keeper has to write down what it was told
 _END = 15.0  # seconds that a server has to end
-
-
-class Failed(Exception):
-    """There is no sense in going on; says why."""
 
 
 class Keeper:
@@ -57,16 +54,16 @@ class Keeper:
         self._idle = _idle()
         lifeline, self._held = os.pipe()  # nobody else has `_held`: see `tether`
         self._server = Child("server", self._home.log("server"), lifeline)
-        self._worker = Child("worker", self._home.log("worker"), lifeline)
-        self._worker_before = 0.0  # its last heartbeat before we started it
+        worker = Child("worker", self._home.log("worker"), lifeline)
         self._socket: socket.socket | None = None
         self._ready = -1  # the server closes the other end, having written to it when it answers
-        self._next = {"reap": 0.0, "heartbeat": 0.0, "worker": 0.0}  # not before, in monotonic seconds
+        self._next_reap = 0.0  # in monotonic seconds
         self._busy = time.time()  # when there last was a flow run under way
         self._told = False  # by SIGTERM
         self._state = self._claim()
         self._api = Api(self._state.url)
         self._reaper = Reaper(self._home, self._api, ours=self._ours)
+        self._worker = Worker(self._home, self._api, worker, self._change, ours=self._ours)
 
     def run(self) -> None:
         """Keep them until there is a reason to stop."""
@@ -74,12 +71,12 @@ class Keeper:
         try:
             while not self._must_stop():
                 self._look_at_server()
-                self._look_at_worker()
+                self._worker.look(self._state)
                 self._reap()
                 self._pause()
             self._stop()
         except BaseException as error:
-            self._worker.end(0.0)
+            self._worker.end()
             self._server.end(0.0)
             self._change(state="failed", error=_reason(error), server=None, worker=None, worker_ready=False)
             raise
@@ -155,9 +152,8 @@ class Keeper:
             self._close_ready()
             if answers:
                 self._server.ready = True
-                self._next["reap"] = 0.0
+                self._next_reap = 0.0
                 self._busy = time.time()  # whoever had it started has it from now on
-                resume(self._home, self._api)
                 self._change(state="running")
         elif time.time() - self._server.since > _BOOT:
             raise Failed(f"the Prefect server does not answer after {_BOOT:.0f} s\n{self._server.printed()}")
@@ -166,68 +162,21 @@ class Keeper:
         self._close_ready()
         quick = self._server.ended()
         first = code >= 0 and not self._server.ready
-        if first or quick >= _TRIES:
-            raise Failed(f"the Prefect server {_how(code)}\n{self._server.printed()}".rstrip())
+        if first or quick >= TRIES:
+            raise Failed(f"the Prefect server {how(code)}\n{self._server.printed()}".rstrip())
 
     def _close_ready(self) -> None:
         if self._ready >= 0:
             os.close(self._ready)
             self._ready = -1
 
-    # ------------------------------------------------------------ the worker
-
-    def _look_at_worker(self) -> None:
-        if not state.wished(self._home, state.WORKER):
-            return
-        code = self._worker.code()
-        now = time.monotonic()
-        if code is not None:
-            self._worker_died(code)
-        if not self._worker.started:
-            if now >= self._next["worker"]:
-                self._start_worker()
-        elif (
-            not self._state.worker_ready and self._state.state == "running" and now > self._next["heartbeat"]
-        ):
-            self._next["heartbeat"] = now + 0.3
-            with suppress(ApiError):
-                if self._api.heartbeat(POOL, self._worker_name()) > self._worker_before:
-                    self._worker.ready = True
-                    self._change(worker_ready=True)
-
-    def _start_worker(self) -> None:
-        self._worker_before = time.time()
-        if not self._ours:  # its clock may not be ours
-            with suppress(ApiError):
-                self._worker_before = self._api.heartbeat(POOL, self._worker_name())
-        root = self._home.root
-        path = os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)])
-        own = {"TRUNKLINE_HOME": root, "PATH": path, _QUERY: os.environ.get(_QUERY, "5")}
-        own["TRUNKLINE_UP_SINCE"] = f"{time.time():.3f}"  # for `catch_up: none`
-        named = ["--pool", POOL, "--type", "process", "--name", self._worker_name()]
-        self._worker.start(
-            ["worker", *named, "--install-policy", "never"],
-            {**os.environ, **environment(root, self._state.url), **own},
-            root,
-        )
-        self._change(worker=self._worker.owner, worker_ready=False)
-
-    def _worker_name(self) -> str:
-        return POOL if self._ours else f"{POOL} on {socket.gethostname()}"
-
-    def _worker_died(self, code: int) -> None:
-        quick = self._worker.ended()
-        if quick >= _TRIES and not self._worker.ready:
-            raise Failed(f"the Prefect worker {_how(code)}\n{self._worker.printed()}".rstrip())
-        self._next["worker"] = time.monotonic() + (0.0 if quick < _TRIES else 30.0)
-        self._change(worker=None, worker_ready=False)
-
     # ------------------------------------------------------------ meanwhile
 
     def _reap(self) -> None:
-        if self._state.state != "running" or time.monotonic() < self._next["reap"]:
+        if self._state.state != "running" or time.monotonic() < self._next_reap:
             return
-        self._next["reap"] = time.monotonic() + min(_REAP, max(self._idle / 3, _LOOK))
+        self._next_reap = time.monotonic() + min(_REAP, max(self._idle / 3, _LOOK))
+        resume(self._home, self._api)
         try:
             alive = self._reaper.reap()
         except ApiError:
@@ -243,7 +192,7 @@ class Keeper:
             return True
         if kept or self._state.state != "running" or not self._is_idle():
             return False
-        self._next["reap"] = 0.0  # a run may have begun since we last asked
+        self._next_reap = 0.0  # a run may have begun since we last asked
         self._reap()
         if not self._is_idle():
             return False
@@ -274,11 +223,11 @@ class Keeper:
             if self._worker.owner is not None and self._ours:
                 pause(self._home, self._api)
             interrupted = end_runs(self._reaper, self._worker.owner)
-        self._worker.end(0.0)
+        self._worker.end()
         if self._server.ready and self._at_home():
             with suppress(ApiError):
                 self._reaper.reap(last=True)
-            undrained = drain(self._home, self._api)
+            undrained = drain(self._home, self._api, since=self._server.since)
             with suppress(ApiError):
                 self._reaper.end_tasks()
         self._server.end(_END if self._server.ready else 0.0)
@@ -299,10 +248,6 @@ def _idle() -> float:
         return float(text) if text else _IDLE
     except ValueError:
         return _IDLE
-
-
-def _how(code: int) -> str:
-    return f"ended with exit code {code}" if code >= 0 else f"was ended by signal {-code}"
 
 
 def _reason(error: BaseException) -> str:

@@ -154,7 +154,8 @@ def _stage(ref: str, events: SimpleQueue[tuple[str, Any]]) -> State[None]:
             if len(ran) < MANY:
                 ran.append(_row(datum, outcome))
             if outcome.failure is not None:
-                logger.error("datum %s: %s: %s", datum.name, outcome.failure.kind, outcome.failure.message)
+                tell, word = (logger.warning, " recovered") if outcome.recovered else (logger.error, "")
+                tell("datum %s%s: %s: %s", datum.name, word, outcome.failure.kind, outcome.failure.message)
         elif kind == "retry":
             datum, outcome, tried, tries = value
             why = outcome.failure.message if outcome.failure is not None else "its output could not be kept"
@@ -180,6 +181,8 @@ def _ended(ref: str, report: StageReport, words: str, ran: Sequence[dict[str, An
         "dropped": report.drop,
         "failed": len(report.failures),
     }
+    if report.recovered:
+        counts["recovered"] = len(report.recovered)
     table = [
         {"datum": f"{report.total} in all", "state": ", ".join(f"{n} {word}" for word, n in counts.items())}
     ]
@@ -259,7 +262,7 @@ def _head(path: str) -> str:
 
 
 def _row(datum: Datum, outcome: Outcome) -> dict[str, Any]:
-    state = "failed" if outcome.failure is not None else "run"
+    state = "recovered" if outcome.recovered else "failed" if outcome.failure is not None else "run"
     return {"datum": datum.name, "state": state, "seconds": round(outcome.seconds, 3), "id": datum.id[:16]}
 
 

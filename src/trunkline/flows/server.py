@@ -255,7 +255,10 @@ def _stop_keeper(home: Home, keeper: Owner) -> Stopped:
         ) from error
     gone([keeper], _STOP)
     now = read_state(home)
-    orderly = now.keeper == keeper and now.state == "stopped"
+    if now.keeper != keeper:  # somebody has typed `up` meanwhile: what runs now is that keeper's
+        end_stranger(keeper, 0.0)
+        return Stopped(now.ours)
+    orderly = now.state == "stopped"
     left = [keeper] if orderly else [keeper, now.worker, now.server]  # the keeper would start them again
     for owner in left:
         if owner is not None:

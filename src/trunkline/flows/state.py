@@ -3,12 +3,14 @@
     server.json     {"schema": 1, "state": "running", "url": "http://127.0.0.1:43121/api", "ours": true,
                      "pages": "http://127.0.0.1:43121", "port": 43121, "kept": true, "prefect": "3.8.8",
                      "keeper": {"pid": 4242, "started": "257268", "boot": "…"}, "server": {…},
-                     "worker": {…}, "worker_ready": true, "error": "", "interrupted": [], "undrained": 0}
+                     "worker": {…}, "worker_ready": true, "error": "", "missed": [], "interrupted": [],
+                     "undrained": 0}
     wanted/kept     `trunkline up`: keep it until `trunkline down`
     wanted/worker   a worker, too
     wanted/used     touched by everybody who uses the server: when it was last
     wanted/stop     the keeper that `trunkline down` asks to stop
     wanted/paused   the keeper itself: it paused the work pool before it stopped
+    wanted/worked   the keeper itself: when a worker of it was last there
     flows/<id>.json {"pid": 4242, "started": "257268", "boot": "…"}: the process of a flow run
 
 server.json is replaced as a whole, so that it can be read at every moment; a kill leaves one that
@@ -29,7 +31,7 @@ from trunkline.flows.home import Home
 from trunkline.ledger.owner import Owner
 
 SCHEMA = 1
-KEPT, WORKER, USED, STOP, PAUSED = "kept", "worker", "used", "stop", "paused"
+KEPT, WORKER, USED, STOP, PAUSED, WORKED = "kept", "worker", "used", "stop", "paused", "worked"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,7 @@ class State:
     worker: Owner | None = None
     worker_ready: bool = False
     error: str = ""
+    missed: tuple[str, ...] = ()
     interrupted: tuple[str, ...] = ()
     undrained: int = 0
 
@@ -81,7 +84,8 @@ def _from_json(data: Mapping[str, Any]) -> State:
     values = {field.name: data[field.name] for field in fields(State) if field.name in data}
     for name in ("keeper", "server", "worker"):
         values[name] = None if values.get(name) is None else Owner(**values[name])
-    values["interrupted"] = tuple(values.get("interrupted", ()))
+    for name in ("missed", "interrupted"):
+        values[name] = tuple(values.get(name, ()))
     return State(**values)
 
 
@@ -116,6 +120,20 @@ def used(home: Home) -> float:
         return os.stat(home.wanted(USED)).st_mtime
     except OSError:
         return time.time()
+
+
+def note_worked(home: Home) -> None:
+    """Say that a worker is there: what is due from now on is not missed."""
+    with suppress(OSError):
+        wish(home, WORKED)
+
+
+def worked(home: Home) -> float | None:
+    """When a worker was last there, in seconds since the epoch; None where nobody can say."""
+    try:
+        return os.stat(home.wanted(WORKED)).st_mtime
+    except OSError:
+        return None
 
 
 def ask_to_stop(home: Home, keeper: Owner) -> None:

@@ -1,12 +1,13 @@
 """The process of a server or a worker: ends when its keeper is gone, whichever way it went.
 
     python -m trunkline.flows.tether LIFELINE server SOCKET READY
-    python -m trunkline.flows.tether LIFELINE worker ARGUMENT…
+    python -m trunkline.flows.tether LIFELINE worker GO ARGUMENT…
 
 LIFELINE is the reading end of a pipe whose other end the keeper alone holds: it reads to its end when
 the keeper dies. The server then has a few seconds more, to write down what it was told; a worker is
 killed at once, which leaves the flow processes that it started to finish. SOCKET already listens, so
-that nobody is refused while a server starts again. READY is told when the server answers.
+that nobody is refused while a server starts again. READY is told when the server answers. A worker imports
+what it needs and then waits for a word from GO: it is settled first what becomes of runs that were missed.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ def main(arguments: list[str]) -> None:
     lifeline, kind, *rest = arguments
     _hold(int(lifeline), 0.0 if kind == "worker" else _LAST)
     if kind == "worker":
-        _worker(rest)
+        _worker(int(rest[0]), rest[1:])
     else:
         from trunkline.flows.serving import serve
 
@@ -55,9 +56,14 @@ def _hold(lifeline: int, last: float) -> None:
     threading.Thread(target=watch, name="lifeline", daemon=True).start()
 
 
-def _worker(arguments: list[str]) -> None:
+def _worker(go: int, arguments: list[str]) -> None:
     import runpy
 
+    import prefect.cli.worker
+    import prefect.workers.process  # noqa: F401
+
+    os.read(go, 1)
+    os.close(go)
     sys.argv = ["prefect", "worker", "start", *arguments]
     runpy.run_module("prefect", run_name="__main__", alter_sys=True)
 

@@ -12,7 +12,9 @@ all that the run made as edits of his own.
 
 from __future__ import annotations
 
+import hashlib
 import os
+import re
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -87,6 +89,18 @@ def clone(url: str, path: str) -> None:
             raise ProjectError("the repository has no commit yet", where=folder, hint="push one")
         call(half, "update-ref", "--no-deref", "HEAD", commit)
         os.rename(half, path)
+
+
+def name_for(root: str) -> str:
+    """A name for the project at `root` that no other has: `flights-1a2b3c4d`, from its first commit.
+
+    Without a commit, and in a clone that is not whole, it is another one: so it is asked for once, and kept.
+    """
+    code, out, _ = attempt(root, "rev-list", "--max-parents=0", "HEAD")
+    first = text(out).split()[-1:] if not code else []
+    known = first[0] if first else hashlib.md5(os.path.realpath(root).encode()).hexdigest()
+    folder = re.sub(r"[^A-Za-z0-9]+", "-", os.path.basename(os.path.realpath(root))).strip("-")
+    return f"{folder or 'project'}-{known[:8]}"
 
 
 # ---------------------------------------------------------------- where results go

@@ -74,14 +74,23 @@ class Worktree:
     # ------------------------------------------------------------ the lock
 
     @contextmanager
-    def hold(self, say: Callable[[str], None]) -> Iterator[None]:
-        """Be the one run that works here. Waits for another, however long, and says for which."""
+    def hold(self, say: Callable[[str], None], *, wait: bool = True) -> Iterator[None]:
+        """Be the one run that works here. Waits for another, however long, and says for which.
+
+        Without `wait` raises LockedError.
+        """
         self._make_folder()
         lock = f"{self.path}.lock"
         with ExitStack() as stack:
             try:
                 stack.enter_context(file_lock(lock, patience=0.0))
             except LockedError:
+                if not wait:
+                    raise LockedError(
+                        f"a run of {self.name} is at work: {holder(lock)}",
+                        where=self.path,
+                        hint="wait until it is done, or cancel it, and repeat",
+                    ) from None
                 say(f"another run of {self.name} is at work: waiting for {holder(lock)}")
                 stack.enter_context(file_lock(lock, patience=float("inf")))
             yield
@@ -120,12 +129,15 @@ class Worktree:
         # remembers where stages that are new in dvc.lock go: in the one that was there
         remove_quietly(os.path.join(self.root, ".dvc", "tmp", "trunkline", "young.json"))
 
-    def remove(self, say: Callable[[str], None]) -> None:
-        """Take it away, once no run is at work there; nothing is lost by it but time."""
-        with self.hold(say):
-            attempt(self.home, *_PLAIN, "worktree", "remove", "--force", "--force", self.path)
-            _remove(self.path)
-            remove_quietly(home.note(self.home, self.name))
+    def is_made(self) -> bool:
+        """Whether there is anything of it."""
+        return os.path.lexists(self.path) or os.path.exists(home.note(self.home, self.name))
+
+    def remove(self) -> None:
+        """Take it away; nothing is lost by it but time. Raises StoreError."""
+        attempt(self.home, *_PLAIN, "worktree", "remove", "--force", "--force", self.path)
+        _remove(self.path)
+        remove_quietly(home.note(self.home, self.name))
 
     def _refresh(self, commit: str) -> None:
         # First what is untracked, while the .gitignore lines of the last run still tell what is data.
