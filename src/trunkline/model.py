@@ -65,13 +65,33 @@ class Mark(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Ticks:
+    """When a `cron` input ticks. `start` in UTC as ISO 8601 has it; `overwrite` keeps the newest tick only."""
+
+    spec: str
+    start: str = ""
+    overwrite: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Leaf:
-    """One named input. `glob` always begins with "/"; "/" alone is all of the dataset, one datum."""
+    """One named input. `glob` always begins with "/"; "/" alone is all of the dataset, one datum.
+
+    `outer_join` keeps what has no partner in a join; `empty_files` hands files over without content;
+    `reference` leaves their content out of the datum's key; without `propagation` a change of the
+    dataset starts nothing. `ticks`: the dataset is a clock's, see `Ticks`.
+    """
 
     name: str
     dataset: Dataset
     glob: str = "/"
     join_on: str = ""
+    group_by: str = ""
+    outer_join: bool = False
+    empty_files: bool = False
+    reference: bool = False
+    propagation: bool = True
+    ticks: Ticks | None = None
     mark: Mark | None = field(default=None, compare=False)
 
 
@@ -81,11 +101,21 @@ class Cross:
 
 
 @dataclass(frozen=True, slots=True)
+class Union:
+    inputs: tuple[Input, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Join:
     inputs: tuple[Input, ...]
 
 
-Input = Leaf | Cross | Join
+@dataclass(frozen=True, slots=True)
+class Group:
+    inputs: tuple[Input, ...]
+
+
+Input = Leaf | Cross | Union | Join | Group
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,9 +156,35 @@ class Plot:
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
+class Reprocess(StrEnum):
+    """Whether a datum that succeeded once may be reused."""
+
+    UNTIL_SUCCESS = "until_success"
+    EVERY_JOB = "every_job"
+
+
+class DatumSet(NamedTuple):
+    """How many datums are handed to a worker at a time; one of the three, as Pachyderm has it."""
+
+    number: int | None = None
+    size_bytes: int | None = None
+    per_worker: int | None = None
+
+
+class Resources(NamedTuple):
+    """What a datum's processes may use: processors, and bytes of memory."""
+
+    cpu: float | None = None
+    memory: int | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """One declared transformation. `declaration` is its subtree of the file, as DVC will read it."""
+    """One declared transformation. `declaration` is its subtree of the file, as DVC will read it.
+
+    Time limits in seconds. `secrets` are names of environment variables, whose values are never
+    recorded; `fingerprint` names the packages whose versions count as code.
+    """
 
     pipeline: str
     name: str
@@ -140,7 +196,17 @@ class Stage:
     plots: tuple[Plot, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
     code: tuple[str, ...] = ()
-    datum_tries: int = 1
+    datum_tries: int = 3
+    datum_timeout: float | None = None
+    job_timeout: float | None = None
+    datum_set: DatumSet | None = None
+    parallelism: int | None = None
+    accept_return_code: tuple[int, ...] = ()
+    err_cmd: Command | None = None
+    reprocess: Reprocess = Reprocess.UNTIL_SUCCESS
+    resources: Resources | None = None
+    secrets: tuple[str, ...] = ()
+    fingerprint: tuple[str, ...] = ()
     declaration: Mapping[str, Any] = field(default_factory=dict)
     mark: Mark | None = field(default=None, compare=False)
 
@@ -180,7 +246,7 @@ def _leaves(node: Input | None) -> tuple[Leaf, ...]:
             return ()
         case Leaf():
             return (node,)
-        case Cross(inputs) | Join(inputs):
+        case Cross(inputs) | Union(inputs) | Join(inputs) | Group(inputs):
             return tuple(leaf for child in inputs for leaf in _leaves(child))
 
 
@@ -291,23 +357,37 @@ class Datum(NamedTuple):
     name: str
     items: tuple[Item, ...]
     join_on: str = ""
+    group_by: str = ""
 
 
 class Result(NamedTuple):
-    """What a datum key produced: the output files by content, the run that made them, seconds."""
+    """What a datum key produced: the output files by content, the run that made them, seconds.
+
+    `made` is the transform that really made them, where a person accepted them for this key's; else "".
+    """
 
     key: str
     files: tuple[File, ...]
     run: str
     seconds: float
+    made: str = ""
+
+
+class Recovered(NamedTuple):
+    """A datum key that failed in a run and was recovered there: it has no result. `reason` says why it failed."""
+
+    key: str
+    run: str
+    reason: str
 
 
 class ManifestRow(NamedTuple):
-    """One datum in a stage's manifest."""
+    """One datum in a stage's manifest. `made`: see `Result`."""
 
     datum: Datum
     key: str
     files: tuple[File, ...]
+    made: str = ""
 
 
 # ---------------------------------------------------------------- DVC's lock
@@ -382,27 +462,66 @@ class ReasonKind(StrEnum):
     FILE_CHANGED = "file_changed"
     FILE_DELETED = "file_deleted"
     DATASET_CHANGED = "dataset_changed"
+    UPSTREAM_CHANGED = "upstream_changed"
     CODE_CHANGED = "code_changed"
     CODE_ADDED = "code_added"
     CODE_REMOVED = "code_removed"
     PARAM_CHANGED = "param_changed"
     COMMAND_CHANGED = "command_changed"
     WRITER_CHANGED = "writer_changed"
+    PACKAGE_CHANGED = "package_changed"
+    NOT_MADE = "not_made"
+    ACCEPTED = "accepted"
     OUTPUT_MISSING = "output_missing"
     OUTPUT_CHANGED = "output_changed"
     RESULT_EVICTED = "result_evicted"
     INPUT_GONE = "input_gone"
+    INPUT_MISSING = "input_missing"
     UPSTREAM = "upstream"
     KNOWN_RESULT = "known_result"
+    FAILED = "failed"
+    RECOVERED = "recovered"
+    EVERY_JOB = "every_job"
+    NOT_FAILED = "not_failed"
+
+
+class PartKind(StrEnum):
+    """What of a code file changed. `UNKNOWN`: its old text cannot be had."""
+
+    FUNCTION = "function"
+    METHOD = "method"
+    CLASS = "class"
+    MODULE = "module"
+    ORDER = "order"
+    COMMENTS = "comments"
+    UNKNOWN = "unknown"
+
+
+class CodePart(NamedTuple):
+    """One thing in a code file that changed. `change`: changed, added or removed.
+
+    `name` of module-level code is what it defines; `line` is 0 where it is gone; `user` is the stage's
+    function, where that uses it.
+    """
+
+    kind: PartKind
+    name: str = ""
+    line: int = 0
+    change: str = "changed"
+    user: str = ""
 
 
 class Reason(NamedTuple):
-    """`subject` is a path, a parameter's dotted key, a stage; `old` and `new` are short texts."""
+    """`subject` is a path, a parameter's dotted key, a stage; `old` and `new` are short texts.
+
+    `parts` say what of a code file changed.
+    """
 
     kind: ReasonKind
     subject: str = ""
     old: str = ""
     new: str = ""
+    parts: tuple[CodePart, ...] = ()
 
 
 class DatumPlan(NamedTuple):
@@ -446,6 +565,12 @@ class Plan:
         """Whether there is nothing to do."""
         return all(stage.up_to_date for stage in self.stages)
 
+    @property
+    def missing(self) -> bool:
+        """Whether an input is not there."""
+        kinds = (reason.kind for stage in self.stages for reason in stage.reasons)
+        return ReasonKind.INPUT_MISSING in kinds
+
 
 # ---------------------------------------------------------------- work
 
@@ -461,7 +586,8 @@ class WorkFile(NamedTuple):
 class WorkInput(NamedTuple):
     """One named input of a datum. A single file has `directory` False and one entry in `files`.
 
-    `objects` is where whoever executes has the content of files: `objects/ab/cdef…`.
+    `objects` is where whoever executes has the content of files: `objects/ab/cdef…`. `empty`: the
+    files are handed over with no content.
     """
 
     name: str
@@ -471,6 +597,7 @@ class WorkInput(NamedTuple):
     directory: bool
     files: tuple[WorkFile, ...]
     objects: str
+    empty: bool = False
 
     def object(self, file: WorkFile) -> str:
         """The path of a file's content."""
@@ -483,7 +610,11 @@ class Work:
 
     `root`, `scratch`, `log` and the inputs' `objects` are paths of the machine that executes. `scratch`
     is a directory that does not exist yet, on the file system of the objects: outputs end up in
-    `scratch/pfs/out`. `log` is the file to which stdout and stderr are appended.
+    `scratch/pfs/out`. `log` is the file to which stdout and stderr are appended. `timeout` in seconds,
+    for this datum, `job_timeout` for all of the stage together. `accept` are exit codes of a command that
+    count as success; `err_cmd` is run after a failed try. `secrets` are environment variables for this
+    datum only, `hidden` those of other stages: names, never values. `parallelism` and `datum_set` are the
+    stage's. `failed`: the try is over, its process died of it, and only `err_cmd` is left to be run.
     """
 
     stage: str
@@ -498,6 +629,17 @@ class Work:
     scratch: str
     log: str
     run_id: str
+    group_by: str = ""
+    timeout: float | None = None
+    accept: tuple[int, ...] = ()
+    err_cmd: Command | None = None
+    resources: Resources | None = None
+    secrets: tuple[str, ...] = ()
+    hidden: tuple[str, ...] = ()
+    parallelism: int | None = None
+    datum_set: DatumSet | None = None
+    job_timeout: float | None = None
+    failed: Failure | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -512,7 +654,11 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one Work. `files` are hashed and lie in `scratch/pfs/out`."""
+    """What became of one try of a Work. `files` are hashed and lie in `scratch/pfs/out`.
+
+    `recovered`: it failed, and `err_cmd` ended well. What hears of a datum that is done hears of it only
+    where that was the last try.
+    """
 
     stage: str
     datum: str
@@ -520,6 +666,7 @@ class Outcome:
     seconds: float
     scratch: str
     failure: Failure | None = None
+    recovered: bool = False
 
 
 # ---------------------------------------------------------------- reports
@@ -538,8 +685,10 @@ class StageReport:
     """What became of one stage of a run. Times in seconds since the epoch.
 
     `state`: up_to_date (nothing to do), done, failed (datums failed; nothing was published),
-    skipped (something upstream failed). `entry` is the lock entry that was, or under
-    `dvc repro` will be, written.
+    waiting (the datums that had failed are done, others wait; nothing was published), skipped
+    (something upstream failed, or it was not asked for), interrupted. `entry` is the lock entry that
+    was, or under `dvc repro` will be, written. `wait` counts the datums that were left waiting.
+    `recovered` are the datums that failed and whose `err_cmd` ended well: they published nothing.
     """
 
     stage: str
@@ -549,10 +698,12 @@ class StageReport:
     run: int = 0
     reuse: int = 0
     drop: int = 0
+    wait: int = 0
     total: int = 0
     started: float = 0.0
     ended: float = 0.0
     transform: str = ""
     entry: LockEntry | None = None
     failures: tuple[FailedDatum, ...] = ()
+    recovered: tuple[FailedDatum, ...] = ()
     error: str = ""

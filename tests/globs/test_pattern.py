@@ -121,8 +121,8 @@ def test_shape(glob: str, prefix: str, depth: int | None, groups: int, bare: boo
     [
         ("*", 0, "it does not begin with '/'"),
         ("", 0, "it does not begin with '/'"),
-        ("//", 1, "it ends with '/'"),
-        ("/a/", 2, "it ends with '/'"),
+        ("//", 1, "a name is missing between two '/'"),
+        ("/a//", 3, "a name is missing between two '/'"),
         ("/a//b", 3, "a name is missing between two '/'"),
         ("/a/../b", 3, "'..' cannot be a part of it"),
         ("/.", 1, "'.' cannot be a part of it"),
@@ -171,7 +171,9 @@ def test_repetition_takes_no_exponential_time(glob: str) -> None:
 )
 def test_template(template: str, captures: list[str], text: str, numbers: tuple[int, ...]) -> None:
     compiled = Template(template)
-    assert (compiled.expand(captures), compiled.numbers) == (text, numbers)
+    assert (compiled.expand(captures), tuple(place.number for place in compiled.places)) == (text, numbers)
+    for number, start, length in compiled.places:
+        assert template[start : start + length] in (f"${number}", f"${{{number}}}")
 
 
 def test_repr_shows_the_glob() -> None:
@@ -181,3 +183,11 @@ def test_repr_shows_the_glob() -> None:
 def test_sets_are_no_nested_sets() -> None:
     """`[[` and `--` in a regular expression's set are warned about, and warnings are errors."""
     assert Pattern("/[[a]").match("[") == ()
+
+
+@pytest.mark.parametrize("glob", ["/a", "/*", "/(*).csv", "/**", "/{a,b}/c", "/!(a)"])
+def test_a_slash_at_the_end_means_nothing(glob: str) -> None:
+    with_slash, without = Pattern(glob + "/"), Pattern(glob)
+    for path in ["a", "b.csv", "a/c", "a/"]:
+        assert with_slash.match(path) == without.match(path)
+    assert (with_slash.text, with_slash.literal_prefix) == (without.text, without.literal_prefix)

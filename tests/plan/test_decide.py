@@ -15,11 +15,13 @@ from trunkline.model import (
     DatumPlan,
     Decision,
     File,
+    Group,
     LockItem,
     ManifestRow,
     Reason,
     ReasonKind,
     Result,
+    Stage,
     StagePlan,
     Version,
 )
@@ -237,6 +239,50 @@ def test_a_result_comes_with_the_plan() -> None:
     found, keys = formed({"a": "1"})
     [plan] = decide.decide_datums(found, keys, known, (), rows)
     assert plan == DatumPlan(found[0], keys[0], Decision.REUSE, (), known[keys[0]])
+
+
+def decided_for(
+    declared: Stage, before: dict[str, dict[str, str]], now: dict[str, dict[str, str]]
+) -> dict[str, tuple[str, list[tuple[str, str]]]]:
+    """By datum: its decision and its reasons, where it ran with `before` and is looked at with `now`."""
+    old = datums(declared, {name: snapshot(files) for name, files in before.items()})
+    new = datums(declared, {name: snapshot(files) for name, files in now.items()})
+    keys = datum_keys(old, "t", declared.leaves)
+    rows = {datum.id: ManifestRow(datum, key, ()) for datum, key in zip(old, keys, strict=True)}
+    known = {key: Result(key, (), "r", 1.0) for key in keys}
+    references = {leaf.name for leaf in declared.leaves if leaf.reference}
+    plans = decide.decide_datums(new, datum_keys(new, "t", declared.leaves), known, (), rows, references)
+    return {
+        plan.datum.name: (plan.decision.value, [(each.kind.value, each.subject) for each in plan.reasons])
+        for plan in plans
+        if plan.decision is not Decision.DROP
+    }
+
+
+def test_a_changed_reference_is_told_and_runs_nothing() -> None:
+    by_reference = replace(leaf("base"), reference=True)
+    declared = stage(Cross((leaf("raw", "/*"), by_reference)))
+    before = {"raw": {"a": "1", "b": "1"}, "base": {"x": "1"}}
+    assert decided_for(declared, before, {**before, "base": {"x": "2"}}) == {
+        "a": ("reuse", [("file_changed", "base")]),
+        "b": ("reuse", [("file_changed", "base")]),
+    }
+    assert decided_for(declared, before, {"raw": {"a": "1", "b": "2"}, "base": {"x": "2"}}) == {
+        "a": ("reuse", [("file_changed", "base")]),
+        "b": ("run", [("file_changed", "raw/b")]),
+    }
+    assert decided_for(declared, before, before) == {"a": ("reuse", []), "b": ("reuse", [])}
+
+
+def test_of_a_group_the_files_are_named_that_came_changed_or_went() -> None:
+    declared = stage(Group((leaf("raw", "/(?)*", group_by="$1"),)))
+    before = {"raw": {"a1": "1", "a2": "1", "b1": "1", "b2": "1", "c1": "1"}}
+    now = {"raw": {"a1": "1", "a2": "2", "b1": "1", "c1": "1", "c2": "1"}}
+    assert decided_for(declared, before, now) == {
+        "a": ("run", [("file_changed", "raw/a2")]),
+        "b": ("run", [("file_deleted", "raw/b2")]),
+        "c": ("run", [("file_added", "raw/c2")]),
+    }
 
 
 def test_a_new_combination_names_only_the_new_file() -> None:

@@ -7,7 +7,19 @@ import json
 import pytest
 
 from tests.plan.values import leaf, stage
-from trunkline.model import Datum, DatumPlan, Decision, Item, Plan, Reason, ReasonKind, Result, StagePlan
+from trunkline.model import (
+    CodePart,
+    Datum,
+    DatumPlan,
+    Decision,
+    Item,
+    PartKind,
+    Plan,
+    Reason,
+    ReasonKind,
+    Result,
+    StagePlan,
+)
 from trunkline.plan import decide, explain
 
 OLD, NEW = "1f2e3d4c" * 4, "9a8b7c6d" * 4
@@ -36,6 +48,25 @@ OLD, NEW = "1f2e3d4c" * 4, "9a8b7c6d" * 4
             Reason(ReasonKind.WRITER_CHANGED, "", "1 pyarrow 22.0.0", "1 pyarrow 23.0.0"),
             "what writes its outputs was 1 pyarrow 22.0.0, is 1 pyarrow 23.0.0",
         ),
+        (
+            Reason(ReasonKind.UPSTREAM_CHANGED, "data/p/s/train", OLD, NEW),
+            "what p.s made changed: data/p/s/train (1f2e3d4c -> 9a8b7c6d)",
+        ),
+        (Reason(ReasonKind.PACKAGE_CHANGED, "numpy", "2.3", "2.4"), "the package numpy was 2.3, is 2.4"),
+        (
+            Reason(ReasonKind.PACKAGE_CHANGED, "numpy", "", "2.4"),
+            "the package numpy (2.4) now counts as its code",
+        ),
+        (
+            Reason(ReasonKind.PACKAGE_CHANGED, "numpy", "2.3", ""),
+            "the package numpy (2.3) no longer counts as its code",
+        ),
+        (
+            Reason(ReasonKind.NOT_MADE),
+            "its last outputs were accepted, and made by other code or parameters",
+        ),
+        (Reason(ReasonKind.ACCEPTED, "Ada"), "its outputs were accepted by Ada"),
+        (Reason(ReasonKind.ACCEPTED), "its outputs were accepted"),
         (Reason(ReasonKind.OUTPUT_MISSING, "data/p/s", OLD), "its output data/p/s is not there"),
         (
             Reason(ReasonKind.OUTPUT_CHANGED, "data/p/s", OLD, NEW),
@@ -55,6 +86,42 @@ OLD, NEW = "1f2e3d4c" * 4, "9a8b7c6d" * 4
 )
 def test_sentences(reason: Reason, text: str) -> None:
     assert explain.sentence(reason) == text
+
+
+@pytest.mark.parametrize(
+    ("parts", "text"),
+    [
+        ([CodePart(PartKind.FUNCTION, "clean", 14)], "the function clean (line 14)"),
+        (
+            [CodePart(PartKind.FUNCTION, "tidy", 3, user="clean")],
+            "the function tidy (line 3), which clean uses",
+        ),
+        (
+            [CodePart(PartKind.METHOD, "A.fit", 3, "added", "clean")],
+            "the method A.fit (line 3), which clean uses, is new",
+        ),
+        ([CodePart(PartKind.CLASS, "A", 0, "removed")], "the class A is gone"),
+        (
+            [CodePart(PartKind.MODULE, "LIMIT", 2), CodePart(PartKind.MODULE, "", 9)],
+            "module-level code (LIMIT, line 2); module-level code (line 9)",
+        ),
+        ([CodePart(PartKind.MODULE, "LIMIT", 0, "removed")], "module-level code (LIMIT) is gone"),
+        ([CodePart(PartKind.ORDER)], "only the order of what it defines"),
+        ([CodePart(PartKind.COMMENTS)], "only comments, formatting or docstrings"),
+        (
+            [CodePart(PartKind.UNKNOWN)],
+            "what of it is not known, its old text is neither remembered here nor in git",
+        ),
+        (
+            [CodePart(PartKind.FUNCTION, name, 1) for name in "abcdefg"],
+            "; ".join(f"the function {name} (line 1)" for name in "abcde") + "; and 2 more",
+        ),
+    ],
+)
+def test_parts_of_code(parts: list[CodePart], text: str) -> None:
+    reason = Reason(ReasonKind.CODE_CHANGED, "s.py", OLD, NEW, tuple(parts))
+    assert explain.sentence(reason) == f"its code s.py changed (1f2e3d4c -> 9a8b7c6d): {text}"
+    assert explain.reason_data(reason)["parts"][0] == parts[0]._asdict()
 
 
 @pytest.mark.parametrize("kind", ReasonKind)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.plan.values import leaf, snapshot, stage
 from trunkline.digest import digest
 from trunkline.errors import UsageError
-from trunkline.model import Command, Cross, Datum, Function, Item, Model, Plot
+from trunkline.model import Command, Cross, Datum, DatumSet, Function, Item, Model, Plot, Reprocess, Resources
 from trunkline.plan import bulk
 from trunkline.plan.datums import datums
 from trunkline.plan.keys import datum_key, datum_keys, transform_digest
@@ -39,6 +39,32 @@ def transform(**changes: Any) -> str:
 )
 def test_what_a_key_depends_on(other: Datum) -> None:
     assert datum_key(other, "t") != datum_key(DATUM, "t")
+
+
+def test_the_content_of_a_reference_is_left_out() -> None:
+    by_reference = (replace(leaf("raw"), reference=True),)
+    other = DATUM._replace(items=(ITEM._replace(oid="1" * 32),))
+    assert datum_key(DATUM, "t", by_reference) == datum_key(other, "t", by_reference)
+    assert datum_key(DATUM, "t", by_reference) == digest("key", [DATUM.id, "a", "", [["raw", "a.csv"]], "t"])
+
+
+def test_how_an_input_is_handed_over_changes_the_key() -> None:
+    flags: list[dict[str, Any]] = [
+        {},
+        {"reference": True},
+        {"empty_files": True},
+        {"reference": True, "empty_files": True},
+    ]
+    assert len({datum_key(DATUM, "t", [replace(leaf("raw"), **each)]) for each in flags}) == 4
+    empty = [replace(leaf("raw"), empty_files=True)]
+    other = DATUM._replace(items=(ITEM._replace(oid="1" * 32),))
+    assert datum_key(DATUM, "t", empty) != datum_key(other, "t", empty)  # it may be handed on
+
+
+def test_the_key_of_a_group_is_in_the_key() -> None:
+    items = [["raw", "a.csv", "0" * 32]]
+    grouped = DATUM._replace(group_by="g")
+    assert datum_key(grouped, "t") == digest("key", [DATUM.id, "a", "", items, "t", "g"])
 
 
 def test_a_key_depends_on_the_transform() -> None:
@@ -80,6 +106,7 @@ def test_bulk_encoding_is_the_canonical_one(texts: list[str]) -> None:
         {"run": Function("stages.s", "t")},
         {"run": Function("stages.t", "s")},
         {"run": Command(("stages.s", "s"))},
+        {"accept_return_code": (3,)},
     ],
 )
 def test_what_changes_the_computation_changes_the_transform(changes: dict[str, Any]) -> None:
@@ -97,6 +124,9 @@ def test_what_changes_the_computation_changes_the_transform(changes: dict[str, A
         {"name": "renamed"},
         {"pipeline": "renamed"},
         {"code": ("notes.txt",)},
+        {"datum_tries": 1, "datum_timeout": 1.0, "job_timeout": 2.0, "parallelism": 1},
+        {"datum_set": DatumSet(number=1), "resources": Resources(1.0, 1), "secrets": ("A",)},
+        {"err_cmd": Command(("true",)), "reprocess": Reprocess.EVERY_JOB},
     ],
 )
 def test_what_does_not_change_the_computation_does_not(changes: dict[str, Any]) -> None:

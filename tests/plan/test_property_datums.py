@@ -1,15 +1,18 @@
-"""Laws of datums: crosses, joins and identities, against plain loops."""
+"""Laws of datums: crosses, unions, joins, groups and identities, against plain loops."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from itertools import product
+from typing import NamedTuple
 
-from hypothesis import given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from tests.plan.values import leaf, snapshot, stage
 from trunkline.digest import digest, tree_oid
-from trunkline.model import Cross, Join, Snapshot
+from trunkline.model import Cross, Group, Input, Join, Leaf, Snapshot, Union
 from trunkline.plan.datums import datums
 
 contents = st.text("xy", max_size=2)
@@ -77,6 +80,104 @@ def test_identities_are_unique_and_forming_is_deterministic(
     found = datums(declared, there)
     assert len({datum.id for datum in found}) == len(found)
     assert datums(declared, dict(reversed(there.items()))) == found
+
+
+# ---------------------------------------------------------------- everything nested
+
+SMALL = st.lists(st.sampled_from(["ab", "ac", "bb", "bc", "cc"]), unique=True, max_size=3)
+
+
+def _leaves(number: list[int]) -> Leaf:
+    """A leaf with a name of its own, its key the first character of a file; whether it is outer is drawn."""
+    number[0] += 1
+    return leaf("xyz"[number[0] % 3], "/(?)(?)", f"n{number[0]}", "$1", "$2")
+
+
+@st.composite
+def nested(draw: st.DrawFn, depth: int = 3) -> Input:
+    """An input of leaves n1, n2, …, each with a join key and a group key."""
+    return _drawn(draw, depth, [0])
+
+
+def _drawn(draw: st.DrawFn, depth: int, number: list[int]) -> Input:
+    kind = draw(st.sampled_from([None, Cross, Union, Join, Group])) if depth else None
+    if kind is None:
+        found = _leaves(number)
+        return replace(found, outer_join=draw(st.booleans()))
+    return kind(tuple(_drawn(draw, depth - 1, number) for _ in range(draw(st.integers(1, 2)))))
+
+
+class Part(NamedTuple):
+    """What the definitions in words give for a node: files (input, path), join key, group key of each file."""
+
+    files: tuple[tuple[str, str], ...]
+    key: str
+    keys: tuple[str, ...]
+    outer: bool
+
+
+def meant(node: Input, there: dict[str, list[str]]) -> list[Part]:
+    """The datums of an input, formed as the documentation says, without a thought for speed."""
+    match node:
+        case Leaf(name, dataset):
+            return [
+                Part(((name, path),), path[0], (path[1],), node.outer_join)
+                for path in sorted(there[dataset.name])
+            ]
+        case Union(inputs):
+            return [part for child in inputs for part in meant(child, there)]
+        case Cross(inputs):
+            return [_together(some) for some in product(*(meant(child, there) for child in inputs))]
+        case Join(inputs):
+            return _join([meant(child, there) for child in inputs])
+        case Group(inputs):
+            return _group([part for child in inputs for part in meant(child, there)])
+
+
+def _together(parts: Sequence[Part], key: str | None = None) -> Part:
+    return Part(
+        tuple(file for part in parts for file in part.files),
+        "".join(part.key for part in parts) if key is None else key,
+        tuple(each for part in parts for each in part.keys),
+        any(part.outer for part in parts),
+    )
+
+
+def _join(sides: list[list[Part]]) -> list[Part]:
+    found = []
+    for key in sorted({part.key for side in sides for part in side}):
+        having = [[part for part in side if part.key == key] for side in sides]
+        if not all(having):
+            having = [kept for side in having if (kept := [part for part in side if part.outer])]
+        found += [_together(some, key) for some in product(*having)] if having else []
+    return found
+
+
+def _group(parts: list[Part]) -> list[Part]:
+    found = []
+    for key in sorted({key for part in parts for key in part.keys}):
+        having = [part for part in parts if key in part.keys]
+        files = dict.fromkeys(
+            file for part in having for file, own in zip(part.files, part.keys, strict=True) if own == key
+        )
+        joined = "".join(dict.fromkeys(part.key for part in having))
+        outer = any(part.outer for part in having)
+        found.append(Part(tuple(files), joined, (key,) * len(files), outer))
+    return found
+
+
+@given(nested(), SMALL, SMALL, SMALL)
+@settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+def test_nested_inputs_are_what_the_words_say(
+    declared: Input, x: list[str], y: list[str], z: list[str]
+) -> None:
+    there = {"x": x, "y": y, "z": z}
+    expected = [part.files for part in meant(declared, there)]
+    assume(len(expected) < 2000)
+    found = datums(stage(declared), {name: snapshot(paths) for name, paths in there.items()})
+    assert [tuple((item.input, item.path) for item in datum.items) for datum in found] == list(
+        dict.fromkeys(expected)
+    )
 
 
 def _inside(path: str, item: str) -> bool:

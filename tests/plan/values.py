@@ -29,8 +29,10 @@ def staged(pipeline: str, name: str) -> Dataset:
     return Dataset(f"{pipeline}.{name}", f"data/{pipeline}/{name}", DatasetKind.STAGE)
 
 
-def leaf(dataset: str, glob: str = "/", name: str = "", join_on: str = "") -> Leaf:
-    return Leaf(name or dataset, source(dataset), glob, join_on)
+def leaf(
+    dataset: str, glob: str = "/", name: str = "", join_on: str = "", group_by: str = "", outer: bool = False
+) -> Leaf:
+    return Leaf(name or dataset, source(dataset), glob, join_on, group_by, outer)
 
 
 def stage(

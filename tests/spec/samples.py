@@ -56,6 +56,7 @@ KNOWN = Known(
     foreign=frozenset({"models/base", "twice/by_hand", "data/p/occupied"}),
     functions=FUNCTIONS.get,
     exists=frozenset({"sql/clean.sql", "tools"}).__contains__,
+    packages=lambda name: {"scikit-learn": "1.9.1", "numpy": "2.4.6"}.get(name, ""),
     timezones=lambda: frozenset({"UTC", "Europe/Berlin"}),
 )
 

@@ -14,6 +14,7 @@ from trunkline.model import (
     DatasetKind,
     Deploy,
     Function,
+    Group,
     Interval,
     Join,
     Leaf,
@@ -22,10 +23,13 @@ from trunkline.model import (
     Plot,
     RRule,
     Schedule,
+    Ticks,
+    Union,
 )
 from trunkline.spec import Known, check, compile_dvc, load
 
 SOURCE = Dataset("flights_raw", "data/flights_raw", DatasetKind.SOURCE)
+TICKS = Dataset("p_t", "data/p_t", DatasetKind.SOURCE)
 WEATHER = Dataset("weather_raw", "data/weather_raw", DatasetKind.SOURCE)
 
 
@@ -153,6 +157,46 @@ def test_a_command_stage() -> None:
             "{name: a, dataset: models/base, glob: /x}",
             Leaf("a", Dataset("models/base", "models/base", DatasetKind.FOREIGN), "/x"),
         ),
+        ("{a: flights_raw/}", Leaf("a", SOURCE, "/")),
+        ("{a: flights_raw/x/*/}", Leaf("a", SOURCE, "/x/*")),
+        ('{name: a, dataset: flights_raw, glob: "/*/"}', Leaf("a", SOURCE, "/*")),
+        ("{cross: [{dataset: flights_raw}]}", Cross((Leaf("flights_raw", SOURCE),))),
+        (
+            "{name: a, dataset: flights_raw, empty_files: true, reference: true, propagation: never}",
+            Leaf("a", SOURCE, empty_files=True, reference=True, propagation=False),
+        ),
+        (
+            "{union: [{name: a, dataset: flights_raw}, {name: a, dataset: weather_raw}, {group: [{name: b,"
+            " dataset: flights_raw, glob: /(*)-(*), group_by: $2$1}]}]}",
+            Union(
+                (
+                    Leaf("a", SOURCE),
+                    Leaf("a", WEATHER),
+                    Group((Leaf("b", SOURCE, "/(*)-(*)", group_by="$2$1"),)),
+                )
+            ),
+        ),
+        (
+            "{join: [{name: a, dataset: flights_raw, glob: /(*), join_on: $1, outer_join: true},"
+            " {name: b, dataset: weather_raw, glob: /(*), join_on: $1, outer_join: false}]}",
+            Join(
+                (
+                    Leaf("a", SOURCE, "/(*)", "$1", outer_join=True),
+                    Leaf("b", WEATHER, "/(*)", "$1"),
+                )
+            ),
+        ),
+        ('{cron: {name: t, spec: "@hourly"}}', Leaf("t", TICKS, "/*", ticks=Ticks("@hourly"))),
+        (
+            '{cross: [{cron: {name: t, spec: "@every 1h30m", start: "2026-01-31T01:00:00.5+01:00",'
+            " overwrite: true}}, {name: a, dataset: flights_raw}]}",
+            Cross(
+                (
+                    Leaf("t", TICKS, "/*", ticks=Ticks("@every 1h30m", "2026-01-31T00:00:00+00:00", True)),
+                    Leaf("a", SOURCE),
+                )
+            ),
+        ),
         (
             "{cross: [{dataset: flights_raw}, {join: [{name: b, dataset: weather_raw, glob: /(*), join_on: $1},"
             " {name: c, dataset: weather_raw, glob: /(*), join_on: $1}]}]}",
@@ -168,6 +212,31 @@ def test_a_command_stage() -> None:
 def test_forms_of_an_input(written: str, expected: object) -> None:
     (found,) = one(stage(f"cmd: [x]\ninput: {written}")).stages
     assert found.input == expected
+
+
+def test_the_dataset_of_a_clock_can_be_read_by_others() -> None:
+    text = (
+        "pipeline: p\nstages:\n  a: {cmd: [x], input: {cron: {name: t, spec: '@hourly'}}}\n"
+        "  b: {cmd: [x], input: {all: p_t}}\n"
+    )
+    [_, second] = one(text).stages
+    assert second.leaves == (Leaf("all", TICKS),)
+
+
+def test_a_clock_is_a_schedule_of_the_pipeline() -> None:
+    text = """\
+pipeline: p
+stages:
+  a: {cmd: [x], input: {cron: {name: each_hour, spec: "@every 1h", start: 2026-01-01}}}
+  b: {cmd: [x], input: {cross: [{cron: {name: t, spec: "0  3 * * mon"}}, {cron: {name: u, spec: "@never"}}]}}
+  c: {cmd: [x], input: {cron: {name: t, spec: "0  3 * * mon"}}}
+schedules: [{cron: "0 5 * * *", slug: tick-t}]
+"""
+    assert one(text).schedules == (
+        Schedule("tick-t", Cron("0 5 * * *")),
+        Schedule("tick-each-hour", Interval(3600, "2026-01-01T00:00:00+00:00")),
+        Schedule("tick-t-2", Cron("0 3 * * mon")),
+    )
 
 
 def test_the_longest_foreign_path_wins() -> None:

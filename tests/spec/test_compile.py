@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -51,10 +52,12 @@ params:
 """
 
 
+@cache
 def flights() -> Pipeline:
     return one(FLIGHTS)
 
 
+@cache
 def other() -> Pipeline:
     text = (
         "pipeline: alarms\nstages:\n  late:\n    cmd: [x]\n    input: {m: flights.train/model.onnx}\n"
@@ -272,7 +275,7 @@ def by_hand(draw: st.DrawFn) -> str:
     return "".join(parts)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(by_hand())
 def test_compiling_and_undoing_it_changes_no_byte(text: str) -> None:
     if not load(text):

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.spec.samples import complaints, stage
+from tests.spec.samples import complaints, one, stage
 from trunkline.spec.rules import FILE_RULES, STAGE_RULES, WORLD_RULES
 
 RUN = "run: stages.clean:clean\n"
@@ -27,6 +27,16 @@ PLAIN = "pipeline: p\nstages: {s: {cmd: [a]}}\n"
 WITH_PARAMS = "pipeline: p\nstages: {s: {cmd: [a], params: {epochs: 3}}}\n"
 OTHER = "pipeline: q\nstages: {s: {cmd: [a]}}\n"
 JOIN = RUN + 'input:\n  join:\n    - {name: a, dataset: flights_raw, glob: "/(*)", %s}\n    - %s\n'
+UNION = (
+    RUN
+    + "input:\n  union:\n    - {name: a, dataset: flights_raw, %s}\n    - {name: a, dataset: weather_raw, %s}\n"
+)
+CLOCKS = """\
+pipeline: p
+stages:
+  r: {cmd: [a], input: {cron: {name: t, spec: %s}}}
+  s: {cmd: [a], input: {cron: {name: t, spec: %s}}}
+"""
 SECOND = '{name: b, dataset: weather_raw, glob: "/(*)", join_on: $1}'
 
 EXAMPLES = {
@@ -53,6 +63,11 @@ EXAMPLES = {
         stage(RUN + "code: [sql/claen.sql]"),
         "there is no file 'sql/claen.sql' in this project",
     ),
+    "packages": Example(
+        stage(RUN + "fingerprint: {packages: [Scikit_Learn, numpy]}"),
+        stage(RUN + "fingerprint: {packages: [scikit-lern]}"),
+        "the package 'scikit-lern' is not installed here",
+    ),
     "param_names": Example(
         stage(RAW + "params: {C: 1, max_iter: 2}"),
         stage(RAW + "params: {raw: 1}"),
@@ -77,6 +92,41 @@ EXAMPLES = {
         stage(RUN + 'env: {OMP_NUM_THREADS: "1"}'),
         stage(RUN + "env: {OMP_NUM_THREADS: 1}"),
         "the value of 'OMP_NUM_THREADS' must be text; this is a number",
+    ),
+    "time_limits": Example(
+        stage(RUN + "datum_timeout: 1h30m\njob_timeout: 0.5"),
+        stage(RUN + "datum_timeout: 20 s"),
+        "'20 s' is no duration",
+    ),
+    "resources": Example(
+        stage(RUN + "resources: {cpu: 0.5, memory: 512Mi}"),
+        stage(RUN + "resources: {memory: 512 megs}"),
+        "'512 megs' is no amount of memory",
+    ),
+    "datum_sets": Example(
+        stage(RUN + "datum_set_spec: {size_bytes: 1000}"),
+        stage(RUN + "datum_set_spec: {number: 3, per_worker: 4}"),
+        "'datum_set_spec' has both 'number' and 'per_worker'",
+    ),
+    "return_codes": Example(
+        stage("cmd: [sh]\naccept_return_code: [0, 255]"),
+        stage(RUN + "accept_return_code: [3]"),
+        "'accept_return_code' belongs to 'cmd'; a function has no exit code",
+    ),
+    "err_cmd": Example(
+        stage(RUN + "err_cmd: [sh]\nerr_stdin: [exit 0]"),
+        stage(RUN + "err_stdin: [exit 0]"),
+        "'err_stdin' belongs to 'err_cmd'",
+    ),
+    "reprocess_spec": Example(
+        stage(RUN + "reprocess_spec: every_job"),
+        stage(RUN + "reprocess_spec: every_time"),
+        "'every_time' is no way to reprocess",
+    ),
+    "secrets": Example(
+        stage(RUN + "secrets: [TOKEN, PASSWORD]"),
+        stage(RUN + 'env: {TOKEN: "1"}\nsecrets: [TOKEN]'),
+        "'TOKEN' is both in 'env' and a secret",
     ),
     "model_fields": Example(
         stage(RUN + "model: {name: m, path: a/model.onnx}"),
@@ -113,15 +163,35 @@ EXAMPLES = {
         stage(RUN + 'input: {a: "flights_raw/{a,b"}'),
         "'flights_raw/{a,b' is no pattern: '{' is never closed",
     ),
-    "joins_have_keys": Example(
+    "shared_names_agree": Example(
+        stage(UNION % ("empty_files: true", "empty_files: true")),
+        stage(UNION % ("empty_files: true", "reference: false")),
+        "of the inputs called 'a' only one has 'empty_files'",
+    ),
+    "members_have_keys": Example(
         stage(JOIN % ("join_on: $1", SECOND)),
         stage(JOIN % ("join_on: $1", "{name: b, dataset: weather_raw}")),
         "an input of a join has no 'join_on'",
     ),
-    "join_on_has_captures": Example(
+    "keys_have_captures": Example(
         stage(JOIN % ('join_on: "${1}-x"', SECOND)),
         stage(JOIN % ("join_on: $2", SECOND)),
         "the glob '/(*)' has no $2: it has 1 ( )",
+    ),
+    "outer_joins": Example(
+        stage(JOIN % ("join_on: $1, outer_join: true", SECOND)),
+        stage(UNION % ("outer_join: true", "outer_join: false")),
+        "'outer_join' has no join around it",
+    ),
+    "propagation": Example(
+        stage(UNION % ("propagation: never", "empty_files: false")),
+        stage(UNION % ("propagation: sometimes", "empty_files: false")),
+        "'propagation' cannot be 'sometimes'",
+    ),
+    "clocks": Example(
+        stage(RUN + 'input: {cron: {name: t, spec: "*/5 8-17 * * mon-fri", start: 2026-01-01}}'),
+        stage(RUN + 'input: {cron: {name: t, spec: "@fortnightly"}}'),
+        "'@fortnightly' is no time that comes again",
     ),
     "no_self_input": Example(stage(RAW), stage(RUN + "input: {a: p.s/*}"), "stage 's' reads its own output"),
     "pipeline_name": Example(
@@ -189,6 +259,11 @@ EXAMPLES = {
         "=== pipelines/taken.yaml\npipeline: taken\nstages: {s: {cmd: [a]}}\n",
         "'taken' is also a source dataset: both would be data/taken",
     ),
+    "one_clock_a_name": Example(
+        CLOCKS % ('"@hourly"', '"@hourly"'),
+        CLOCKS % ('"@hourly"', '"@daily"'),
+        "there are two cron inputs 't', which tick at other times",
+    ),
     "pool": Example(
         PLAIN + 'pool: {dask: "tls://[::1]:8786"}\n',
         PLAIN + "pool: {dask: localhost}\n",
@@ -246,3 +321,20 @@ def test_what_keeps_the_rule_has_no_problem(name: str) -> None:
 def test_what_breaks_the_rule_is_said_once(name: str) -> None:
     found = complaints(EXAMPLES[name].bad)
     assert sorted(found) == sorted([EXAMPLES[name].message, *BESIDE.get(name, [])])
+
+
+@pytest.mark.parametrize(
+    ("packages", "message"),
+    [
+        ("[numpy, NumPy]", "the package 'NumPy' is named twice"),
+        ('["numpy>=2"]', "'numpy>=2' cannot be the name of a package"),
+        ("[]", "'packages' of 'fingerprint' of stage 's' names no package"),
+    ],
+)
+def test_packages_that_cannot_be_meant(packages: str, message: str) -> None:
+    assert complaints(stage(f"{RUN}fingerprint: {{packages: {packages}}}")) == [message]
+
+
+def test_packages_are_known_by_their_normal_names() -> None:
+    written = stage(RUN + "fingerprint: {packages: [scikit_learn, NumPy]}")
+    assert one(written).stages[0].fingerprint == ("numpy", "scikit-learn")

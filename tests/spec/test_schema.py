@@ -34,6 +34,10 @@ GOOD = [
     "cmd: [a]\nstdin: [b]\nenv: {A: b}\ncode: [a.py]",
     "cmd: [a]\ninput: {name: a, dataset: b, glob: /*}",
     "cmd: [a]\ninput: {cross: [{dataset: a}, {join: [{dataset: b}, {dataset: c}]}]}",
+    "cmd: [a]\ninput: {cross: [{dataset: a}]}",
+    "cmd: [a]\ninput: {group: [{union: [{dataset: a, group_by: $1, reference: true, propagation: never}]}]}",
+    "cmd: [a]\ninput: {cron: {name: t, spec: '@hourly', start: '2026-01-01', overwrite: true}}",
+    "cmd: [a]\ninput: {cross: [{dataset: a, empty_files: true}, {cron: {name: t, spec: '@every 10m'}}]}",
     "cmd: [a]\nplots: [a.json, {b.json: {x: c, y: [d, e]}}]",
 ]
 
@@ -50,8 +54,10 @@ BAD = [
     "cmd: [a]\ninput: {join: a/*}",
     "cmd: [a]\ninput: {a: 1}",
     "cmd: [a]\ninput: {A: b}",
-    "cmd: [a]\ninput: {cross: [{dataset: a}]}",
+    "cmd: [a]\ninput: {cross: []}",
     "cmd: [a]\ninput: {cross: [{a: b}, {c: d}]}",
+    "cmd: [a]\ninput: {cron: {spec: '@hourly'}}",
+    "cmd: [a]\ninput: {dataset: a, propagation: always}",
     "cmd: [a]\ninput: {name: a, dataset: b, glob: '*'}",
     "cmd: [a]\nparams: {a-b: 1}",
     "cmd: [a]\nenv: {a: 1}",
@@ -138,6 +144,7 @@ def test_schema_and_checker_know_the_same_keys() -> None:
         (tables.PIPELINE, schema),
         (tables.STAGE, definitions["stage"]),
         (tables.LEAF, definitions["leaf"]),
+        (tables.TICKS, definitions["ticks"]["properties"]["cron"]),
         (tables.MODEL, definitions["model"]),
         (tables.SCHEDULE, definitions["schedule"]),
         (tables.DEPLOY, definitions["deploy"]),
@@ -147,6 +154,6 @@ def test_schema_and_checker_know_the_same_keys() -> None:
     for keys, definition in pairs:
         assert list(definition["properties"]) == [key.name for key in keys]
         assert all(each["description"] for each in definition["properties"].values())
-    groups = [word for each in definitions["input"]["oneOf"][2:] for word in each["properties"]]
+    groups = [word for each in definitions["input"]["oneOf"][3:] for word in each["properties"]]
     assert groups == list(tables.GROUPS)
     assert not tables.LATER & {key.name for keys, _ in pairs for key in keys}

@@ -15,7 +15,7 @@ r"""The language of globs, read once and compiled to a matcher.
     \*             the character itself
 
 Captures are numbered from 1 by their opening parentheses; one that took no part is "". A path is
-relative to its dataset and has no leading "/".
+relative to its dataset and has no leading "/". A pattern may end with one "/", which means nothing.
 
 Patterns become regular expressions, except where those cannot say it (`!(a)b`) or take exponential
 time (`*(a|aa)`). Such patterns run on `machine`, which is some fifty times slower.
@@ -32,6 +32,7 @@ from typing import NamedTuple
 from trunkline.globs.machine import Group, Node, OneOf, Text, Wild, compile_nodes
 
 _REFERENCE = re.compile(r"\$(?:(\d+)|\{(\d+)\})", re.ASCII)
+_EMPTY_NAME = "a name is missing between two '/'"
 _LITERAL = "for the character itself, write a \\ before it"
 _WILD = {"*": "[^/]*", "**": ".*", "?": "[^/]"}
 
@@ -49,10 +50,10 @@ class GlobError(ValueError):
 class Pattern:
     """A compiled glob. Raises GlobError.
 
-    `literal_prefix` is the path before the first component that has a pattern character, "" where
-    that is the first; `groups` the number of captures; `depth` the number of components of each
-    path that can match, None where it varies; `bare` whether every component after the literal
-    prefix is a plain `*`, so that the depth alone decides.
+    `text` is the glob without a "/" at its end; `literal_prefix` the path before the first component
+    that has a pattern character, "" where that is the first; `groups` the number of captures; `depth`
+    the number of components of each path that can match, None where it varies; `bare` whether every
+    component after the literal prefix is a plain `*`, so that the depth alone decides.
     """
 
     __slots__ = ("_match", "bare", "depth", "groups", "has_wildcards", "literal_prefix", "text")
@@ -60,8 +61,9 @@ class Pattern:
     def __init__(self, text: str) -> None:
         if not text.startswith("/"):
             raise GlobError("it does not begin with '/'", 0, f'write "/{text}"')
-        if text.endswith("/") and text != "/":
-            raise GlobError("it ends with '/'", len(text) - 1, f"write {text.rstrip('/') or '/'}")
+        if text.endswith("//"):
+            raise GlobError(_EMPTY_NAME, len(text) - 1, "write one '/'")
+        text = text.removesuffix("/") or "/"
         parser = _Parser(text)
         components = parser.components()
         literal = _literal_components(components)
@@ -83,20 +85,31 @@ class Pattern:
         return f"Pattern({self.text!r})"
 
 
-class Template:
-    """What captures combine to: `$1-$2`, `${1}0`. `numbers` are those it refers to, in its order."""
+class Place(NamedTuple):
+    """A reference to a capture in a text, and where it stands there."""
 
-    __slots__ = ("_parts", "numbers", "text")
+    number: int
+    start: int
+    length: int
+
+
+class Template:
+    """What captures combine to: `$1-$2`, `${1}0`. `places`: what it refers to, and where, in its order."""
+
+    __slots__ = ("_parts", "places", "text")
 
     def __init__(self, text: str) -> None:
         self.text = text
         self._parts: list[str | int] = []
+        places = []
         end = 0
         for found in _REFERENCE.finditer(text):
-            self._parts += [text[end : found.start()], int(found[1] or found[2])]
+            number = int(found[1] or found[2])
+            self._parts += [text[end : found.start()], number]
             end = found.end()
+            places.append(Place(number, found.start(), end - found.start()))
         self._parts.append(text[end:])
-        self.numbers = tuple(part for part in self._parts if isinstance(part, int))
+        self.places = tuple(places)
 
     def expand(self, captures: Sequence[str]) -> str:
         """The text with its captures in place; one that does not exist is ""."""
@@ -125,7 +138,7 @@ class _Parser:
             start = self.position
             part = self.sequence("/")
             if not part:
-                raise GlobError("a name is missing between two '/'", start, "write one '/'")
+                raise GlobError(_EMPTY_NAME, start, "write one '/'")
             if len(part) == 1 and isinstance(part[0], Text) and part[0].text in (".", ".."):
                 advice = "a pattern stays inside its dataset"
                 raise GlobError(f"'{part[0].text}' cannot be a part of it", start, advice)

@@ -34,10 +34,10 @@ _IMPORTERS = frozenset({"import_module", "__import__"})
 
 def canonical(source: bytes) -> str:
     """The digest of what a module means."""
-    tree = _parse(source)
+    tree = parse(source)
     if tree is None:
         return digest("source", source)
-    return digest("module", "".join(_tokens(tree, _reads_docstrings(tree))))
+    return digest("module", "".join(tokens(tree, reads_docstrings(tree))))
 
 
 def code_digest(parts: Mapping[str, str]) -> str:
@@ -47,7 +47,7 @@ def code_digest(parts: Mapping[str, str]) -> str:
 
 def functions(source: bytes) -> tuple[str, ...]:
     """The names of the functions that a module defines at its top level, sorted."""
-    tree = _parse(source)
+    tree = parse(source)
     body = tree.body if tree is not None else []
     return tuple(sorted({n.name for n in body if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)}))
 
@@ -65,7 +65,8 @@ def complaint(source: bytes) -> tuple[int, int, str]:
     return 0, 0, ""
 
 
-def _parse(source: bytes) -> ast.Module | None:
+def parse(source: bytes) -> ast.Module | None:
+    """The syntax tree of a module; None where it is no Python of the running version."""
     with warnings.catch_warnings():
         # An invalid escape sequence is a warning of another kind in each version, never our matter.
         warnings.simplefilter("ignore")
@@ -75,9 +76,9 @@ def _parse(source: bytes) -> ast.Module | None:
             return None
 
 
-def _reads_docstrings(tree: ast.Module) -> bool:
+def reads_docstrings(tree: ast.Module) -> bool:
     """Whether the module mentions `__doc__` in any way but inside a docstring."""
-    skipped = {id(statement.value) for node in ast.walk(tree) if (statement := _docstring(node))}
+    skipped = {id(statement.value) for node in ast.walk(tree) if (statement := docstring(node))}
     for node in ast.walk(tree):
         match node:
             case ast.Name(id=name) | ast.Attribute(attr=name) | ast.alias(name=name) if name in _DOC_READERS:
@@ -87,7 +88,8 @@ def _reads_docstrings(tree: ast.Module) -> bool:
     return False
 
 
-def _docstring(node: ast.AST) -> ast.Expr | None:
+def docstring(node: ast.AST) -> ast.Expr | None:
+    """The statement that is the node's docstring."""
     if isinstance(node, _DOCUMENTED) and node.body:
         first = node.body[0]
         if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
@@ -95,7 +97,7 @@ def _docstring(node: ast.AST) -> ast.Expr | None:
     return None
 
 
-def _tokens(tree: ast.Module, docstrings: bool) -> Iterator[str]:
+def tokens(tree: ast.AST, docstrings: bool) -> Iterator[str]:
     """The tree as text, without recursion: a sum of a thousand terms is a thousand levels deep.
 
     `(Name id=s1:x)`; lists in brackets; every text and number with its length or in hex, so that
@@ -136,7 +138,7 @@ def _fields(node: ast.AST, docstrings: bool) -> list[tuple[str, object]]:
     found: list[tuple[str, object]] = []
     for name in sorted(node._fields):
         value = getattr(node, name, None)
-        if name == "body" and not docstrings and _docstring(node):
+        if name == "body" and not docstrings and docstring(node):
             value = value[1:]  # type: ignore[index]  # it has a docstring, so it is a list
         elif isinstance(node, ast.JoinedStr) and name == "values":
             value = _merged(node.values)
@@ -187,7 +189,7 @@ def imports(source: bytes, module: str, is_package: bool) -> tuple[str, ...]:
     A name that is a function and no module does no harm. A package's `__all__` counts, since
     `from package import *` imports the modules that it names.
     """
-    tree = _parse(source)
+    tree = parse(source)
     if tree is None:
         return ()
     package = module if is_package else module.rpartition(".")[0]
@@ -197,7 +199,7 @@ def imports(source: bytes, module: str, is_package: bool) -> tuple[str, ...]:
             case ast.Import(names=names):
                 found.update(alias.name for alias in names)
             case ast.ImportFrom(names=names):
-                base = _absolute(node.module or "", node.level, package)
+                base = absolute(node.module or "", node.level, package)
                 found.add(base)
                 found.update(_below(base, alias.name) for alias in names if alias.name != "*")
             case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name)) if name in _IMPORTERS:
@@ -207,7 +209,7 @@ def imports(source: bytes, module: str, is_package: bool) -> tuple[str, ...]:
     return tuple(sorted(found - {""}))
 
 
-def _absolute(module: str, level: int, package: str) -> str:
+def absolute(module: str, level: int, package: str) -> str:
     """What `from <level dots><module>` means inside `package`, "" beyond the top."""
     if not level:
         return module
@@ -228,7 +230,7 @@ def _called(call: ast.Call, package: str) -> str:
     name = "".join(_texts([words["name"]] if "name" in words else []))
     anchor = "".join(_texts([words["package"]] if "package" in words else []))
     level = len(name) - len(name.lstrip("."))
-    return _absolute(name[level:], level, anchor or package)
+    return absolute(name[level:], level, anchor or package)
 
 
 def _texts(nodes: list[ast.expr]) -> list[str]:

@@ -5,15 +5,20 @@
     Datum(id="5f…", name="2013-01-01", items=(Item("raw", "flights_raw", "2013-01-01.csv", …),))
     Datum(id="c0…", name="2013-01-02", items=(Item("raw", "flights_raw", "2013-01-02.csv", …),))
 
-A leaf gives a datum for each match of its glob; `/` gives one for the whole dataset, and none where
-that is empty, as in Pachyderm. A cross gives every combination of its inputs' datums; an inner join
-every combination of those with the same key, for each key that all of its inputs have. Order: as
-the files are sorted, the first input of a cross slowest, a join's keys sorted.
+What each part of an input gives, and in which order (files as they are sorted, keys sorted):
+
+    leaf    a datum for each match of its glob; for `/` one of the whole dataset, none where it is empty
+    cross   every combination of its inputs' datums, the first input slowest
+    union   the datums of one input after those of the other, each once
+    join    every combination of datums with one key, for each key that all inputs have; for the others
+            the same of what has `outer_join`, if anything has
+    group   for each key one datum of all files with it, whichever inputs have them; a file whose own
+            input has no `group_by` goes with those that it was joined or crossed with
 
 The id is digest("datum", [[input, dataset, path], …]): which inputs, not what is in them.
 
-A name is made of relative paths or a join's key, never of anything that could lead out of the
-directory of a stage's outputs.
+A name is made of relative paths or of a join's or group's key, never of anything that could lead out
+of the directory of a stage's outputs.
 """
 
 from __future__ import annotations
@@ -26,16 +31,24 @@ from trunkline.digest import tree_oid
 from trunkline.errors import MissingData, StageFailed
 from trunkline.globs import Pattern, Template
 from trunkline.globs.matches import matches, within
-from trunkline.model import Cross, Datum, File, Input, Item, Join, Leaf, Snapshot, Stage
+from trunkline.model import Cross, Datum, File, Group, Input, Item, Join, Leaf, Snapshot, Stage, Union
 from trunkline.plan import bulk
 
 
 class _Part(NamedTuple):
-    """A datum of one node of the input: its items, its name ("": the stage's), its join key."""
+    """A datum of one node of the input, with what the nodes around it need to know.
+
+    `name` "": the stage's. `key` is for a join around it, `group` that of a group inside it. For a
+    group around it `keys` has what each item is grouped by, None where its leaf does not say; without
+    one it is empty. `outer`: a join keeps it without a partner.
+    """
 
     items: tuple[Item, ...]
     name: str
-    key: str
+    key: str = ""
+    group: str = ""
+    keys: tuple[str | None, ...] = ()
+    outer: bool = False
 
 
 def datums(stage: Stage, snapshots: Mapping[str, Snapshot]) -> tuple[Datum, ...]:
@@ -49,14 +62,42 @@ def datums(stage: Stage, snapshots: Mapping[str, Snapshot]) -> tuple[Datum, ...]
         parts = _Reader(stage, snapshots).parts(stage.input)
     found = tuple(_datums(parts, stage.name))
     if len({datum.id for datum in found}) < len(found):
-        raise _twice(stage, found)
+        if not _has_union(stage.input):
+            raise _twice(stage, found)
+        found = tuple({datum.id: datum for datum in reversed(found)}.values())[::-1]
     return found
+
+
+def gathered(stage: Stage) -> frozenset[str]:
+    """The names of the inputs below a group: a datum has any number of their files, even one."""
+    return frozenset(_gathered(stage.input, below=False))
+
+
+def _gathered(node: Input | None, below: bool) -> Iterator[str]:
+    match node:
+        case Leaf(name) if below:
+            yield name
+        case Cross(inputs) | Union(inputs) | Join(inputs):
+            for child in inputs:
+                yield from _gathered(child, below)
+        case Group(inputs):
+            for child in inputs:
+                yield from _gathered(child, below=True)
+
+
+def _has_union(node: Input | None) -> bool:
+    match node:
+        case Cross(inputs) | Join(inputs) | Group(inputs):
+            return any(map(_has_union, inputs))
+        case Union():
+            return True
+    return False
 
 
 def _datums(parts: Iterable[_Part], stage_name: str) -> Iterator[Datum]:
     head = bulk.sha256(bulk.head("datum"))
     known: dict[tuple[str, str], bytes] = {}
-    for items, name, key in parts:
+    for items, name, key, group, _, _ in parts:
         hasher = head.copy()
         hasher.update(bulk.listing(len(items)))
         for item in items:
@@ -65,7 +106,7 @@ def _datums(parts: Iterable[_Part], stage_name: str) -> Iterator[Datum]:
             if start is None:
                 start = known[pair] = bulk.listing(3) + bulk.text(pair[0]) + bulk.text(pair[1])
             hasher.update(start + bulk.text(item.path))
-        yield Datum(hasher.hexdigest(), name or stage_name, items, key)
+        yield Datum(hasher.hexdigest(), name or stage_name, items, key, group)
 
 
 class _Reader:
@@ -77,16 +118,23 @@ class _Reader:
         self.directories: dict[tuple[str, str], tuple[str, int, int]] = {}
         self.paths: dict[str, list[str]] = {}
 
-    def parts(self, node: Input) -> Iterator[_Part]:
+    def parts(self, node: Input, grouped: bool = False) -> Iterator[_Part]:
+        """The parts of a node; `grouped`: there is a group around it."""
         match node:
             case Leaf():
-                return self.leaf(node)
+                return self.leaf(node, grouped)
             case Cross(inputs):
-                return _cross([list(self.parts(child)) for child in inputs])
+                return _cross([list(self.parts(child, grouped)) for child in inputs])
+            case Union(inputs):
+                return chain.from_iterable(self.parts(child, grouped) for child in inputs)
+            case Join(inputs) if grouped or _needs_parts(node):
+                return self.outer_join([self.parts(child, grouped) for child in inputs])
             case Join(inputs):
                 return self.join([self.parts(child) for child in inputs])
+            case Group(inputs):
+                return self.group([self.parts(child, True) for child in inputs], grouped)
 
-    def leaf(self, leaf: Leaf) -> Iterator[_Part]:
+    def leaf(self, leaf: Leaf, grouped: bool) -> Iterator[_Part]:
         """One part for each match of the leaf's glob."""
         name = leaf.dataset.name
         snapshot = self.snapshots.get(name)
@@ -98,14 +146,19 @@ class _Reader:
             )
         if name not in self.paths:
             self.paths[name] = [file.path for file in snapshot.files]
-        pattern, template = Pattern(leaf.glob), Template(leaf.join_on)
+        pattern, join_on, group_by = Pattern(leaf.glob), Template(leaf.join_on), Template(leaf.group_by)
         skip = len(pattern.literal_prefix) + 1 if pattern.literal_prefix else 0
         files = _Lookup(snapshot.files)
         for path, captures, directory in matches(pattern, self.paths[name]):
             oid, size, nfiles = self.directory(name, path) if directory else files.after(path)
             called = _name(path, skip, directory) if pattern.has_wildcards else ""
             item = Item(leaf.name, name, path, oid, size, nfiles)
-            yield _Part((item,), called, template.expand(captures) if leaf.join_on else "")
+            key = join_on.expand(captures) if leaf.join_on else ""
+            if grouped:
+                own = group_by.expand(captures) if leaf.group_by else None
+                yield _Part((item,), called, key, "", (own,), leaf.outer_join)
+            else:
+                yield _Part((item,), called, key, "", (), leaf.outer_join)
 
     def directory(self, dataset: str, path: str) -> tuple[str, int, int]:
         """Content hash, size and number of files of a directory of a dataset, computed once."""
@@ -127,15 +180,54 @@ class _Reader:
         """Every combination of parts with one key, for each key that all sides have."""
         tables = [_by_key(side) for side in sides]
         for key in sorted(key for key in tables[0] if all(key in table for table in tables)):
-            if not _is_name(key):
-                raise StageFailed(
-                    f"the join key {key!r} of stage {self.stage.ref} cannot be the name of a datum",
-                    where=self.stage.pipeline_file,
-                    hint="choose captures that do not begin or end with `/` and hold no `..`",
-                )
+            self.check_name(key, "join")
             # Taken out of the tables one by one: a join of millions must not be held twice.
             for combination in product(*[table.pop(key) for table in tables]):
                 yield _Part(tuple(chain.from_iterable(combination)), key, key)
+
+    def outer_join(self, sides: Sequence[Iterable[_Part]]) -> Iterator[_Part]:
+        """The same, and for keys that a side lacks the combinations of what is kept without it."""
+        tables = [_parts_by_key(side) for side in sides]
+        for key in sorted({key for table in tables for key in table}):
+            rows = [table.pop(key, []) for table in tables]
+            if not all(rows):
+                kept = [[part for part in row if part.outer] for row in rows]
+                rows = [row for row in kept if row]
+            if rows:
+                self.check_name(key, "join")
+            for combination in product(*rows) if rows else ():
+                yield _merged(combination, key, key)
+
+    def group(self, sides: Sequence[Iterable[_Part]], grouped: bool) -> Iterator[_Part]:
+        """One part for each key, of all items that have it."""
+        table: dict[str, list[Item]] = {}
+        joined: dict[str, dict[str, None]] = {}
+        outer: set[str] = set()
+        for part in chain.from_iterable(sides):
+            for key, item in _grouped(part):
+                same = table.get(key)
+                if same is None:
+                    table[key] = [item]
+                else:
+                    same.append(item)
+                if part.key:
+                    joined.setdefault(key, {})[part.key] = None
+                if part.outer:
+                    outer.add(key)
+        for key in sorted(table):
+            self.check_name(key, "group")
+            items = tuple(dict.fromkeys(table.pop(key)))
+            keys = (key,) * len(items) if grouped else ()
+            yield _Part(items, key, "".join(joined.get(key, ())), key, keys, key in outer)
+
+    def check_name(self, key: str, kind: str) -> None:
+        """Raise StageFailed for a key that cannot be a datum's name."""
+        if key and any(part in ("", ".", "..") for part in key.split("/")):
+            raise StageFailed(
+                f"the {kind} key {key!r} of stage {self.stage.ref} cannot be the name of a datum",
+                where=self.stage.pipeline_file,
+                hint="choose captures that do not begin or end with `/` and hold no `..`",
+            )
 
 
 class _Lookup:
@@ -155,22 +247,66 @@ class _Lookup:
 def _cross(sides: Sequence[Sequence[_Part]]) -> Iterator[_Part]:
     """Every combination, named after the sides that have more than one part."""
     several = [len(side) > 1 for side in sides]
+    plain = not any(part[3:] != ("", (), False) for side in sides for part in side)
     for combination in product(*sides):
-        items = tuple(chain.from_iterable(part.items for part in combination))
         names = [part.name for part, naming in zip(combination, several, strict=True) if naming]
-        yield _Part(items, "~".join(names), "".join(part.key for part in combination))
+        key = "".join(part.key for part in combination)
+        if plain:
+            items = tuple(chain.from_iterable(part.items for part in combination))
+            yield _Part(items, "~".join(names), key)
+        else:
+            yield _merged(combination, "~".join(names), key)
+
+
+def _merged(parts: Sequence[_Part], name: str, key: str) -> _Part:
+    """The parts as one; a join's key may stand for several of them."""
+    return _Part(
+        tuple(chain.from_iterable(part.items for part in parts)),
+        name,
+        key,
+        "".join(part.group for part in parts),
+        tuple(chain.from_iterable(part.keys for part in parts)),
+        any(part.outer for part in parts),
+    )
+
+
+def _grouped(part: _Part) -> Iterator[tuple[str, Item]]:
+    """Each item of a part with each key that it is grouped by."""
+    all_keys = tuple(dict.fromkeys(key for key in part.keys if key is not None))
+    for item, key in zip(part.items, part.keys, strict=True):
+        for each in all_keys if key is None else (key,):
+            yield each, item
 
 
 def _by_key(parts: Iterable[_Part]) -> dict[str, list[tuple[Item, ...]]]:
     """The items of each part with a key."""
     table: dict[str, list[tuple[Item, ...]]] = {}
-    for items, _, key in parts:
-        same = table.get(key)
+    for part in parts:
+        same = table.get(part.key)
         if same is None:
-            table[key] = [items]  # a list of one is half the size of an empty one that is appended to
+            table[part.key] = [part.items]  # a list of one is half the size of one that is appended to
         else:
-            same.append(items)
+            same.append(part.items)
     return table
+
+
+def _parts_by_key(parts: Iterable[_Part]) -> dict[str, list[_Part]]:
+    """The parts with each key."""
+    table: dict[str, list[_Part]] = {}
+    for part in parts:
+        table.setdefault(part.key, []).append(part)
+    return table
+
+
+def _needs_parts(node: Input) -> bool:
+    """Whether something below it is kept without a partner, or holds a group, whose key must not be lost."""
+    match node:
+        case Leaf():
+            return node.outer_join
+        case Group():
+            return True
+        case Cross(inputs) | Union(inputs) | Join(inputs):
+            return any(map(_needs_parts, inputs))
 
 
 def _name(path: str, skip: int, directory: bool) -> str:
@@ -181,10 +317,6 @@ def _name(path: str, skip: int, directory: bool) -> str:
     stem = path[path.rfind("/") + 1 : dot]
     suffixed = 0 < dot < len(path) - 1 and stem.strip(".") != ""
     return path[skip:dot] if suffixed else path[skip:]
-
-
-def _is_name(key: str) -> bool:
-    return not key or all(part not in ("", ".", "..") for part in key.split("/"))
 
 
 def _twice(stage: Stage, found: Sequence[Datum]) -> StageFailed:

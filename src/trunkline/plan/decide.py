@@ -26,6 +26,7 @@ from trunkline.model import (
     LockEntry,
     LockItem,
     ManifestRow,
+    PartKind,
     Reason,
     ReasonKind,
     Result,
@@ -37,6 +38,13 @@ from trunkline.model import (
 _TEXT = 60  # characters of a parameter's value that a reason quotes
 _ABSENT = object()
 _OUTPUT_REASONS = frozenset({ReasonKind.OUTPUT_MISSING, ReasonKind.OUTPUT_CHANGED})
+_ALL = frozenset(
+    {
+        ReasonKind.FORCED, ReasonKind.CODE_CHANGED, ReasonKind.CODE_ADDED, ReasonKind.CODE_REMOVED,
+        ReasonKind.PARAM_CHANGED, ReasonKind.COMMAND_CHANGED, ReasonKind.WRITER_CHANGED,
+        ReasonKind.PACKAGE_CHANGED, ReasonKind.NOT_MADE,
+    }
+)  # fmt: skip
 
 
 class OutputCollision(StageFailed):
@@ -72,6 +80,12 @@ def compare(
     reasons += _params(expected.params, locked.params)
     reasons += _outs(expected.outs, locked.outs)
     return tuple(reasons)
+
+
+def concerns_all(reason: Reason) -> bool:
+    """Whether a stage's reason may be why any of its datums runs, whatever its inputs are."""
+    cosmetic = any(part.kind is PartKind.COMMENTS for part in reason.parts)
+    return reason.kind in _ALL and not cosmetic
 
 
 def up_to_date(stage: Stage, total: int | None = None) -> StagePlan:
@@ -213,16 +227,18 @@ def decide_datums(
     known: Mapping[str, Result],
     evicted: Collection[str],
     previous: Mapping[str, ManifestRow] | None,
+    references: Collection[str] = (),
 ) -> tuple[DatumPlan, ...]:
     """Each datum's decision, then those of `previous` that are gone, by id.
 
     `known` holds results by key, `evicted` the md5s of files that cannot be had any more,
-    `previous` the last manifest's rows by datum id. A datum without reasons either stays as the
-    manifest has it, or runs for a reason of its whole stage.
+    `previous` the last manifest's rows by datum id, `references` the names of inputs whose content
+    decides nothing. A datum without reasons either stays as the manifest has it, or runs for a reason
+    of its whole stage; one whose reference changed is reused, and the manifest gets the new one.
     """
     before = previous or {}
     missing = frozenset(evicted)
-    reasons = _DatumReasons(datums, before)
+    reasons = _DatumReasons(datums, before, references)
     plans: list[DatumPlan] = []
     staying = 0
     for datum, key in zip(datums, keys, strict=True):
@@ -234,7 +250,8 @@ def decide_datums(
             why = (Reason(ReasonKind.RESULT_EVICTED, lost),) if lost else reasons.to_run(datum, row)
             plans.append(DatumPlan(datum, key, Decision.RUN, why))
         else:
-            why = () if row is not None and row.key == key else reasons.to_reuse(result)
+            same = row is not None and row.key == key
+            why = reasons.beside(datum, row) if same else reasons.to_reuse(result)
             plans.append(DatumPlan(datum, key, Decision.REUSE, why, result))
     return (*plans, *_dropped(datums, before)) if staying < len(before) else tuple(plans)
 
@@ -243,7 +260,7 @@ def _dropped(datums: Sequence[Datum], before: Mapping[str, ManifestRow]) -> Iter
     """The plans of those that are in `before` only, by id."""
     rows = [before[id_] for id_ in sorted(before.keys() - {datum.id for datum in datums})]
     gone = _only_in([row.datum for row in rows], datums)
-    for datum, key, _ in rows:
+    for datum, key, *_ in rows:
         places = [_place(item) for item in datum.items if item[1:3] in gone] or [datum.name]
         why = tuple(Reason(ReasonKind.INPUT_GONE, place) for place in places)
         yield DatumPlan(datum, key, Decision.DROP, why)
@@ -257,25 +274,45 @@ def _lost(result: Result, missing: Collection[str]) -> str:
 class _DatumReasons:
     """Why datums are decided as they are. What needs all of them is computed at the first question."""
 
-    def __init__(self, datums: Sequence[Datum], before: Mapping[str, ManifestRow]) -> None:
+    def __init__(
+        self, datums: Sequence[Datum], before: Mapping[str, ManifestRow], references: Collection[str]
+    ) -> None:
         self._datums = datums
+        self._references = references
         self._before = before
         self._added: set[tuple[str, str]] | None = None
+        self._named: dict[str, Datum] | None = None
         self._reuse: dict[str, tuple[Reason, ...]] = {}
 
     def to_run(self, datum: Datum, row: ManifestRow | None) -> tuple[Reason, ...]:
         if not self._before:
             return (Reason(ReasonKind.NEVER_RAN, datum.name),)
         if row is not None:
-            then = {item.input: item for item in row.datum.items}
-            return tuple(_changed(item, then) for item in datum.items if _differs(item, then))
+            return tuple(reason for item, reason in _changed(datum, row) if item not in self._references)
         if self._added is None:
             new = (datum for datum in self._datums if datum.id not in self._before)
             self._added = _only_in(new, (row.datum for row in self._before.values()))
         added = [item for item in datum.items if item[1:3] in self._added]
         if not added:
-            return (Reason(ReasonKind.NEVER_RAN, datum.name),)
+            return self._shrunk(datum) or (Reason(ReasonKind.NEVER_RAN, datum.name),)
         return tuple(Reason(ReasonKind.FILE_ADDED, _place(item), "", item.oid) for item in added)
+
+    def _shrunk(self, datum: Datum) -> tuple[Reason, ...]:
+        """What a datum of a group had under this name, and has not any more; nothing of another datum."""
+        if not datum.group_by:
+            return ()
+        if self._named is None:
+            self._named = {row.datum.name: row.datum for row in self._before.values()}
+        old = self._named.get(datum.name)
+        now = {item[:3] for item in datum.items}
+        gone = [item for item in (old.items if old is not None else ()) if item[:3] not in now]
+        return tuple(Reason(ReasonKind.FILE_DELETED, _place(item), item.oid, "") for item in gone)
+
+    def beside(self, datum: Datum, row: ManifestRow | None) -> tuple[Reason, ...]:
+        """What changed of a datum whose key did not: references."""
+        if not self._references or row is None:
+            return ()
+        return tuple(reason for _, reason in _changed(datum, row))
 
     def to_reuse(self, result: Result) -> tuple[Reason, ...]:
         """The result is not the last one but an earlier one, of `result.run`."""
@@ -285,12 +322,11 @@ class _DatumReasons:
         return found
 
 
-def _differs(item: Item, then: Mapping[str, Item]) -> bool:
-    return item.input in then and then[item.input].oid != item.oid
-
-
-def _changed(item: Item, then: Mapping[str, Item]) -> Reason:
-    return Reason(ReasonKind.FILE_CHANGED, _place(item), then[item.input].oid, item.oid)
+def _changed(datum: Datum, row: ManifestRow) -> Iterator[tuple[str, Reason]]:
+    """The inputs that have another content than then; a datum of one id has the same places in one order."""
+    for item, old in zip(datum.items, row.datum.items, strict=False):
+        if item.oid != old.oid:
+            yield item.input, Reason(ReasonKind.FILE_CHANGED, _place(item), old.oid, item.oid)
 
 
 def _only_in(some: Iterable[Datum], others: Iterable[Datum]) -> set[tuple[str, str]]:
@@ -322,25 +358,34 @@ def merge(parts: Iterable[tuple[str, Sequence[File]]], stage: str = "") -> tuple
     Raises OutputCollision where two datums write one path, or one writes the file `a` and another
     `a/b`.
     """
-    owners: dict[str, str] = {}
-    merged: list[File] = []
-    for name, files in parts:
-        for file in files:
-            if file.path in owners:
-                raise OutputCollision(file.path, owners[file.path], name, stage)
-            owners[file.path] = name
-            merged.append(file)
-    _check_directories(owners, stage)
+    parts = list(parts)
+    merged = [file for _, files in parts for file in files]
+    paths = {file[0] for file in merged}
+    if len(paths) < len(merged) or not paths.isdisjoint(_directories(paths)):
+        raise _collision(parts, stage)
     merged.sort()
     return tuple(merged)
 
 
-def _check_directories(owners: Mapping[str, str], stage: str) -> None:
-    seen: set[str] = set()
-    for path, name in owners.items():
-        parent = path.rpartition("/")[0]
-        while parent and parent not in seen:
-            seen.add(parent)
-            if parent in owners:
-                raise OutputCollision(parent, owners[parent], name, stage)
-            parent = parent.rpartition("/")[0]
+def _directories(paths: Iterable[str]) -> set[str]:
+    """All directories above these files."""
+    found: set[str] = set()
+    level = {path[: path.rindex("/")] for path in paths if "/" in path}
+    while level:
+        found |= level
+        level = {path[: path.rindex("/")] for path in level if "/" in path} - found
+    return found
+
+
+def _collision(parts: Iterable[tuple[str, Sequence[File]]], stage: str) -> OutputCollision:
+    """Which two datums it is."""
+    owners: dict[str, str] = {}
+    for name, files in parts:
+        for file in files:
+            if file.path in owners:
+                return OutputCollision(file.path, owners[file.path], name, stage)
+            owners[file.path] = name
+    path, directory = next(
+        (path, above) for path in owners for above in sorted(_directories([path])) if above in owners
+    )
+    return OutputCollision(directory, owners[directory], owners[path], stage)

@@ -23,10 +23,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from trunkline.model import Datum, DatumPlan, Decision, Plan, Reason, StagePlan
+from trunkline.model import CodePart, Datum, DatumPlan, Decision, PartKind, Plan, Reason, StagePlan
 from trunkline.model import ReasonKind as Kind
 
-_SHOWN = 5  # datums of a stage whose reasons the text names
+_SHOWN = 5  # datums of a stage whose reasons the text names, and parts of a code file
 
 
 # ---------------------------------------------------------------- reasons
@@ -37,13 +37,15 @@ def sentence(reason: Reason) -> str:
     return _SENTENCES[reason.kind](reason)
 
 
-def reason_data(reason: Reason) -> dict[str, str]:
-    """One reason as data, its sentence included."""
+def reason_data(reason: Reason) -> dict[str, Any]:
+    """One reason as data, its sentence included; `parts` where a code file changed."""
+    parts = [part._asdict() for part in reason.parts]
     return {
         "kind": reason.kind.value,
         "subject": reason.subject,
         "old": reason.old,
         "new": reason.new,
+        **({"parts": parts} if parts else {}),
         "text": sentence(reason),
     }
 
@@ -58,6 +60,50 @@ def _dataset(reason: Reason) -> str:
     if not reason.new:
         return f"{reason.subject} is no longer an input"
     return f"{reason.subject} changed{_hashes(reason)}"
+
+
+def _upstream(reason: Reason) -> str:
+    """`data/<pipeline>/<stage>`, or a part of it."""
+    stage = ".".join(reason.subject.split("/")[1:3])
+    return f"what {stage} made changed: {reason.subject}{_hashes(reason)}"
+
+
+def _code(reason: Reason) -> str:
+    said = f"its code {reason.subject} changed{_hashes(reason)}"
+    if not reason.parts:
+        return said
+    parts = [_part(part) for part in reason.parts[:_SHOWN]]
+    rest = len(reason.parts) - _SHOWN
+    return f"{said}: {'; '.join(parts)}" + (f"; and {rest} more" if rest > 0 else "")
+
+
+def _part(part: CodePart) -> str:
+    match part.kind:
+        case PartKind.COMMENTS:
+            return "only comments, formatting or docstrings"
+        case PartKind.ORDER:
+            return "only the order of what it defines"
+        case PartKind.UNKNOWN:
+            return "what of it is not known, its old text is neither remembered here nor in git"
+        case PartKind.MODULE:
+            name, place = "module-level code", part.name
+        case _:
+            name, place = f"the {part.kind} {part.name}", ""
+    line = f"line {part.line}" if part.line else ""
+    where = ", ".join(filter(None, (place, line)))
+    said = f"{name} ({where})" if where else name
+    said += f", which {part.user} uses" if part.user else ""
+    if part.change == "changed":
+        return said
+    return f"{said}{',' if part.user else ''} is {'new' if part.change == 'added' else 'gone'}"
+
+
+def _package(reason: Reason) -> str:
+    if not reason.old:
+        return f"the package {reason.subject} ({reason.new}) now counts as its code"
+    if not reason.new:
+        return f"the package {reason.subject} ({reason.old}) no longer counts as its code"
+    return f"the package {reason.subject} was {reason.old}, is {reason.new}"
 
 
 def _param(reason: Reason) -> str:
@@ -87,6 +133,17 @@ def _evicted(reason: Reason) -> str:
     return f"its result {reason.subject} is no longer in the cache".replace("  ", " ")
 
 
+def _failed(reason: Reason) -> str:
+    return f"it failed in run {reason.subject}" + (f": {reason.new}" if reason.new else "")
+
+
+def _recovered(reason: Reason) -> str:
+    """Of one datum, with its run; or of a stage, `new` of whose datums it is said of."""
+    if not reason.subject:
+        return f"{_datums(int(reason.new or 0))} of it recovered, and may be tried again"
+    return f"it recovered in run {reason.subject}" + (f": {reason.new}" if reason.new else "")
+
+
 _SENTENCES: dict[Kind, Callable[[Reason], str]] = {
     Kind.NEVER_RAN: _never,
     Kind.FORCED: lambda reason: "it was forced",
@@ -94,18 +151,29 @@ _SENTENCES: dict[Kind, Callable[[Reason], str]] = {
     Kind.FILE_CHANGED: lambda reason: f"{reason.subject} changed{_hashes(reason)}",
     Kind.FILE_DELETED: lambda reason: f"{reason.subject} was deleted",
     Kind.DATASET_CHANGED: _dataset,
-    Kind.CODE_CHANGED: lambda reason: f"its code {reason.subject} changed{_hashes(reason)}",
+    Kind.UPSTREAM_CHANGED: _upstream,
+    Kind.CODE_CHANGED: _code,
     Kind.CODE_ADDED: lambda reason: f"{reason.subject} now counts as its code",
     Kind.CODE_REMOVED: lambda reason: f"{reason.subject} no longer counts as its code",
     Kind.PARAM_CHANGED: _param,
     Kind.COMMAND_CHANGED: lambda reason: f"its command was `{reason.old}`, is `{reason.new}`",
     Kind.WRITER_CHANGED: lambda reason: f"what writes its outputs was {reason.old}, is {reason.new}",
+    Kind.PACKAGE_CHANGED: _package,
+    Kind.NOT_MADE: lambda reason: "its last outputs were accepted, and made by other code or parameters",
+    Kind.ACCEPTED: lambda reason: (
+        f"its outputs were accepted{f' by {reason.subject}' if reason.subject else ''}"
+    ),
     Kind.OUTPUT_MISSING: lambda reason: f"its output {reason.subject} is not there",
     Kind.OUTPUT_CHANGED: _output,
     Kind.RESULT_EVICTED: _evicted,
     Kind.INPUT_GONE: lambda reason: f"{reason.subject} is gone",
+    Kind.INPUT_MISSING: lambda reason: reason.new or f"{reason.subject} is not there",
     Kind.UPSTREAM: lambda reason: f"{reason.subject} must run first",
     Kind.KNOWN_RESULT: _known,
+    Kind.FAILED: _failed,
+    Kind.RECOVERED: _recovered,
+    Kind.EVERY_JOB: lambda reason: "it is run every time (`reprocess_spec: every_job`)",
+    Kind.NOT_FAILED: lambda reason: "it did not fail, and only what failed is run",
 }
 
 

@@ -8,7 +8,7 @@ read        YAML as DVC reads it
 
 from trunkline.spec.check import Known, check
 from trunkline.spec.compile import compile_dvc, stale
-from trunkline.spec.compile_prefect import ENTRYPOINT, compile_prefect
+from trunkline.spec.compile_prefect import ENTRYPOINT, compile_prefect, project_name
 from trunkline.spec.entries import deps, stage_entry
 from trunkline.spec.owned import foreign_outputs, stage_names
 from trunkline.spec.read import load, read, value
@@ -24,6 +24,7 @@ __all__ = [
     "foreign_outputs",
     "load",
     "pipeline_schema",
+    "project_name",
     "read",
     "schema_text",
     "stage_entry",

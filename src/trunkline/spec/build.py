@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import count
+from typing import Any
 
+from trunkline.globs import Pattern
 from trunkline.model import (
     WORK_POOL,
     CatchUp,
@@ -12,8 +14,10 @@ from trunkline.model import (
     Cron,
     Cross,
     Dask,
+    DatumSet,
     Deploy,
     Function,
+    Group,
     Input,
     Interval,
     Join,
@@ -21,16 +25,21 @@ from trunkline.model import (
     Model,
     Pipeline,
     Plot,
+    Reprocess,
+    Resources,
     RRule,
     Schedule,
     Stage,
+    Ticks,
+    Union,
 )
-from trunkline.spec import interval, rrule
+from trunkline.spec import interval, quantities, rrule, ticks
+from trunkline.spec.datasets import ticks_dataset
 from trunkline.spec.drafts import PipelineDraft, StageDraft
 from trunkline.spec.fields import Fields
 from trunkline.spec.inputs import InputDraft, LeafDraft
 from trunkline.spec.keys import WHEN
-from trunkline.spec.names import function_parts
+from trunkline.spec.names import function_parts, package_name
 from trunkline.spec.read import MappingNode, Node, value
 from trunkline.spec.world import World
 
@@ -39,11 +48,12 @@ def pipeline(draft: PipelineDraft, world: World) -> Pipeline:
     """The pipeline of a draft without problems."""
     assert draft.name is not None
     slugs = _slugs(draft.schedules)
+    stages = tuple(_stage(stage, world) for stage in draft.stages)
     return Pipeline(
         name=draft.name.text,
-        stages=tuple(_stage(stage, world) for stage in draft.stages),
+        stages=stages,
         description=_text(draft.fields, "description"),
-        schedules=tuple(map(_schedule, draft.schedules, slugs)),
+        schedules=(*map(_schedule, draft.schedules, slugs), *_clocks(stages, slugs)),
         catch_up=CatchUp(_text(draft.fields, "catch_up") or CatchUp.LATEST),
         branch=_text(draft.fields, "branch") or "main",
         commit_to=_text(draft.fields, "commit_to"),
@@ -60,6 +70,20 @@ def _slugs(schedules: Sequence[Fields]) -> list[str]:
         names = (kind if number == 1 else f"{kind}-{number}" for number in count(1))
         found[index] = found[index] or next(name for name in names if name not in found)
     return found
+
+
+def _clocks(stages: Sequence[Stage], slugs: Sequence[str]) -> Iterator[Schedule]:
+    """A schedule for each cron input, so that a deployed pipeline runs when it ticks."""
+    clocks = {leaf.name: leaf.ticks for stage in stages for leaf in stage.leaves if leaf.ticks is not None}
+    taken = set(slugs)
+    for name, each in clocks.items():
+        when = ticks.when(each)
+        if when is not None:
+            slug = "-".join(["tick", *filter(None, name.split("_"))])
+            others = (f"{slug}-{number}" for number in count(2))
+            slug = slug if slug not in taken else next(other for other in others if other not in taken)
+            taken.add(slug)
+            yield Schedule(slug, when)
 
 
 def _schedule(fields: Fields, slug: str) -> Schedule:
@@ -113,10 +137,41 @@ def _stage(draft: StageDraft, world: World) -> Stage:
         plots=tuple(_plot(node) for node in fields.items("plots")),
         env=declaration.get("env", {}),
         code=tuple(path.text for path in fields.texts("code")),
-        datum_tries=fields.count("datum_tries", 1),
+        datum_tries=fields.count("datum_tries", 3),
+        datum_timeout=quantities.duration(declaration.get("datum_timeout")),
+        job_timeout=quantities.duration(declaration.get("job_timeout")),
+        datum_set=_datum_set(declaration.get("datum_set_spec")),
+        parallelism=declaration.get("parallelism"),
+        accept_return_code=tuple(sorted(set(declaration.get("accept_return_code", ())))),
+        err_cmd=_err_cmd(declaration),
+        reprocess=Reprocess(declaration.get("reprocess_spec", Reprocess.UNTIL_SUCCESS)),
+        resources=_resources(declaration.get("resources")),
+        secrets=tuple(declaration.get("secrets", ())),
+        fingerprint=_packages(declaration),
         declaration=declaration,
         mark=draft.say.mark(draft.name.node),
     )
+
+
+def _packages(declaration: Mapping[str, Any]) -> tuple[str, ...]:
+    written = declaration.get("fingerprint", {}).get("packages", ())
+    return tuple(sorted({package_name(name) for name in written}))
+
+
+def _datum_set(written: Mapping[str, int] | None) -> DatumSet | None:
+    return None if written is None else DatumSet(**written)
+
+
+def _resources(written: Mapping[str, Any] | None) -> Resources | None:
+    if written is None:
+        return None
+    cpu = written.get("cpu")
+    return Resources(None if cpu is None else float(cpu), quantities.memory(written.get("memory")))
+
+
+def _err_cmd(declaration: Mapping[str, Any]) -> Command | None:
+    argv = declaration.get("err_cmd")
+    return None if argv is None else Command(tuple(argv), tuple(declaration.get("err_stdin", ())))
 
 
 def _run(fields: Fields) -> Function | Command:
@@ -137,18 +192,47 @@ def _plot(node: Node) -> Plot:
     return Plot(path, options)
 
 
+_MADE_OF_INPUTS: Mapping[str, Callable[[tuple[Input, ...]], Input]] = {
+    "cross": Cross,
+    "union": Union,
+    "join": Join,
+    "group": Group,
+}
+
+
 def _input(draft: InputDraft, stage: StageDraft, world: World) -> Input:
     if isinstance(draft, LeafDraft):
-        return _leaf(draft, stage, world)
-    inputs = tuple(_input(child, stage, world) for child in draft.inputs)
-    return Join(inputs) if draft.word == "join" else Cross(inputs)
+        return _ticks(draft, stage) if draft.ticks else _leaf(draft, stage, world)
+    return _MADE_OF_INPUTS[draft.word](tuple(_input(child, stage, world) for child in draft.inputs))
 
 
 def _leaf(draft: LeafDraft, stage: StageDraft, world: World) -> Leaf:
     found = world.found(draft, stage)
     assert found is not None
-    join_on = draft.join_on.text if draft.join_on is not None else ""
-    return Leaf(draft.name or "", found.dataset, found.glob, join_on, stage.say.mark(draft.place))
+    return Leaf(
+        name=draft.name or "",
+        dataset=found.dataset,
+        glob=Pattern(found.glob).text,
+        join_on=_text(draft.fields, "join_on"),
+        group_by=_text(draft.fields, "group_by"),
+        outer_join=draft.flag("outer_join"),
+        empty_files=draft.flag("empty_files"),
+        reference=draft.flag("reference"),
+        propagation=draft.text("propagation") is None,
+        mark=stage.say.mark(draft.place),
+    )
+
+
+def _ticks(draft: LeafDraft, stage: StageDraft) -> Leaf:
+    name, start = draft.name or "", draft.fields.values.get("start")
+    moment = interval.moment(value(start)) if start is not None else None
+    return Leaf(
+        name=name,
+        dataset=ticks_dataset(stage.pipeline, name),
+        glob="/*",
+        ticks=Ticks(_text(draft.fields, "spec"), ticks.whole(moment or ""), draft.flag("overwrite")),
+        mark=stage.say.mark(draft.place),
+    )
 
 
 def _text(fields: Fields, name: str) -> str:

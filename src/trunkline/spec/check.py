@@ -8,11 +8,12 @@ Pure: what else the rules must know of the project comes in as `Known`.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from trunkline.errors import Problem, SpecError
 from trunkline.model import Pipeline
 from trunkline.spec import build
-from trunkline.spec.datasets import Datasets, Known
+from trunkline.spec.datasets import Datasets, Known, ticks_name
 from trunkline.spec.drafts import PipelineDraft, pipeline_draft
 from trunkline.spec.read import ScalarNode, read
 from trunkline.spec.rules import FILE_RULES, STAGE_RULES, WORLD_RULES
@@ -35,6 +36,7 @@ def check(texts: Mapping[str, str], known: Known = _NOTHING) -> tuple[Pipeline, 
         except SpecError as error:
             problems += error.problems
             unread.add(_stem(file))
+    known = replace(known, sources=known.sources | _clocks(drafts))
     world = World(tuple(drafts), known, Datasets(_stage_names(drafts), known, unread))
     _apply_rules(world)
     for draft in drafts:
@@ -63,6 +65,17 @@ def _stage_names(drafts: list[PipelineDraft]) -> dict[str, tuple[str, ...]]:
         for stage in draft.stages:
             names[stage.pipeline] = (*names.get(stage.pipeline, ()), stage.name.text)
     return names
+
+
+def _clocks(drafts: list[PipelineDraft]) -> set[str]:
+    """The datasets of cron inputs, which may not be there yet."""
+    return {
+        ticks_name(stage.pipeline, leaf.name)
+        for draft in drafts
+        for stage in draft.stages
+        for leaf in stage.leaves
+        if leaf.ticks and leaf.name
+    }
 
 
 def _apply_rules(world: World) -> None:

@@ -26,7 +26,8 @@ class Known:
     stages put out. The rest is optional, and where it is missing nothing is checked against it:
     `functions` gives the top-level functions of a project's module, None where there is no such
     module; `exists` says whether there is a file or directory at a path; `timezones` gives the
-    names of all time zones (`zoneinfo.available_timezones`), and is asked only where one is named.
+    names of all time zones (`zoneinfo.available_timezones`), `packages` the version of an installed
+    package ("": there is none); both are asked only where one is named.
     """
 
     sources: frozenset[str] = frozenset()
@@ -34,6 +35,7 @@ class Known:
     functions: Callable[[str], Collection[str] | None] | None = None
     exists: Callable[[str], bool] | None = None
     timezones: Callable[[], Collection[str]] | None = None
+    packages: Callable[[str], str] | None = None
 
 
 class Found(NamedTuple):
@@ -125,3 +127,14 @@ class Datasets:
 def stage_dataset(pipeline: str, stage: str) -> Dataset:
     """The dataset that a stage puts out."""
     return Dataset(f"{pipeline}.{stage}", f"data/{pipeline}/{stage}", DatasetKind.STAGE)
+
+
+def ticks_name(pipeline: str, name: str) -> str:
+    """What the source dataset of a cron input is called."""
+    return f"{pipeline}_{name}"
+
+
+def ticks_dataset(pipeline: str, name: str) -> Dataset:
+    """The source dataset of a cron input."""
+    full = ticks_name(pipeline, name)
+    return Dataset(full, f"data/{full}", DatasetKind.SOURCE)

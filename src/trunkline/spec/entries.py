@@ -20,8 +20,12 @@ from trunkline.model import Leaf, Pipeline, Stage
 
 
 def deps(stage: Stage, code_files: Sequence[str]) -> tuple[str, ...]:
-    """The paths that a stage depends on, in the order in which DVC locks them."""
-    return tuple(sorted({*map(_dep, stage.leaves), *code_files}))
+    """The paths that a stage depends on, in the order in which DVC locks them.
+
+    What does not propagate is none: DVC would run the stage for it.
+    """
+    leaves = (leaf for leaf in stage.leaves if leaf.propagation)
+    return tuple(sorted({*map(_dep, leaves), *code_files}))
 
 
 def _dep(leaf: Leaf) -> str:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from trunkline.spec.keys import LATER, Key, Kind, named
 from trunkline.spec.names import did_you_mean, listed
 from trunkline.spec.read import MappingNode, Node, ScalarNode, SequenceNode, pairs, value
-from trunkline.spec.say import Say, is_count, is_moment, is_text, kind_of
+from trunkline.spec.say import Say, is_count, is_moment, is_number, is_text, is_whole, kind_of
 
 
 class Text(NamedTuple):
@@ -115,6 +115,8 @@ def kind_faults(node: Node, kind: Kind) -> Iterator[tuple[Node, str]]:
         Kind.MOMENT: is_moment(node),
         Kind.FLAG: kind_of(node) == "true or false",
         Kind.COUNT: is_count(node),
+        Kind.NUMBER: is_number(node),
+        Kind.NUMBERS: is_list,
         Kind.TEXT_OR_MAPPING: isinstance(node, MappingNode) or is_text(node),
         Kind.MAPPING: isinstance(node, MappingNode),
         Kind.LIST: is_list,
@@ -124,4 +126,8 @@ def kind_faults(node: Node, kind: Kind) -> Iterator[tuple[Node, str]]:
     elif isinstance(node, SequenceNode) and kind in (Kind.TEXTS, Kind.TEXT_OR_TEXTS):
         for child in node.value:
             if not is_text(child):
+                yield child, f"must be {kind}; this is {kind_of(child)}"
+    elif isinstance(node, SequenceNode) and kind is Kind.NUMBERS:
+        for child in node.value:
+            if not is_whole(child):
                 yield child, f"must be {kind}; this is {kind_of(child)}"

@@ -2,7 +2,8 @@
 
 input: {raw: flights_raw/*}                                   short; several names: their cross
 input: {name: raw, dataset: flights_raw, glob: "/*"}          one leaf
-input: {join: [{dataset: ingest, glob: "/(*).csv", join_on: $1}, …]}    cross and join, nested
+input: {join: [{dataset: ingest, glob: "/(*).csv", join_on: $1}, …]}    cross, union, join, group, nested
+input: {cron: {name: tick, spec: "@hourly"}}                  a clock, alone or in a list
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from trunkline.spec.fields import Text, fields_of
-from trunkline.spec.keys import GROUPS, LATER, LEAF
+from trunkline.spec.fields import Fields, Text, fields_of
+from trunkline.spec.keys import GROUPS, LATER, LEAF, TICKS
 from trunkline.spec.names import NAME
 from trunkline.spec.read import MappingNode, Node, ScalarNode, SequenceNode, pairs
 from trunkline.spec.say import Say, is_text, kind_of
@@ -23,15 +24,28 @@ class LeafDraft:
 
     In the short form `dataset` is all of `dataset/pattern`. `name` is "" where none is given and
     none follows from the dataset, None where that has been reported; `place` is where a problem
-    with the name is marked.
+    with the name is marked. `fields` are those of the long form, or of a clock (`ticks`).
     """
 
     name: str | None
     place: Node
     dataset: Text | None
-    glob: Text | None = None
-    join_on: Text | None = None
+    fields: Fields
     short: bool = False
+    ticks: bool = False
+
+    def text(self, word: str) -> Text | None:
+        """The text of a key of the long form."""
+        return self.fields.text(word)
+
+    def flag(self, word: str) -> bool:
+        """Whether a key of the long form is there and true."""
+        return self.fields.flag(word, False)
+
+    @property
+    def glob(self) -> Text | None:
+        """The glob of the long form."""
+        return None if self.ticks else self.text("glob")
 
     def leaves(self) -> Iterator[LeafDraft]:
         """Itself."""
@@ -40,7 +54,7 @@ class LeafDraft:
 
 @dataclass(slots=True)
 class GroupDraft:
-    """A cross or a join as it is written; the short form with several names is a cross."""
+    """A cross, union, join or group as it is written; the short form with several names is a cross."""
 
     word: str
     place: Node
@@ -74,26 +88,35 @@ def input_draft(node: Node, key: Node, say: Say) -> InputDraft | None:
 
 def _is_group(written: dict[str, tuple[ScalarNode, Node]]) -> bool:
     """Whether a word of the grammar stands here as such, not as the name of a short input."""
-    return any(word in written and not is_text(written[word][1]) for word in (*GROUPS, "union", "group"))
+    return any(word in written and not is_text(written[word][1]) for word in (*GROUPS, "cron"))
 
 
 def _group(written: dict[str, tuple[ScalarNode, Node]], say: Say) -> InputDraft | None:
-    words = [word for word in written if word in GROUPS or word in ("union", "group")]
+    words = [word for word in written if word in (*GROUPS, "cron")]
     name, child = written[words[0]]
     for other, (place, _) in written.items():
         if other != words[0]:
-            advice = f"put it into the list of '{words[0]}', as {{name: …, dataset: …, glob: …}}"
+            lists = [word for word in words if word in GROUPS]
+            advice = f"put it into the list of '{lists[0] if lists else 'cross'}'"
+            advice += "" if other in GROUPS or other == "cron" else ", as {name: …, dataset: …, glob: …}"
             say.at(place, f"'{other}' stands beside '{words[0]}', which must stand alone", advice)
-    if words[0] in LATER:
-        say.at(name, f"'{words[0]}' is not supported yet in this version of trunkline", "use cross or join")
-        return None
-    if not isinstance(child, SequenceNode) or len(child.value) < 2:
-        this = "one" if isinstance(child, SequenceNode) and child.value else kind_of(child)
-        advice = f"write {words[0]}: [{{name: a, dataset: …, glob: …}}, {{name: b, dataset: …, glob: …}}]"
-        say.at(name, f"'{words[0]}' must be a list of two inputs or more; this is {this}", advice)
+    if words[0] == "cron":
+        return _ticks(name, child, say)
     members = child.value if isinstance(child, SequenceNode) else []
+    if not members:
+        this = "empty" if isinstance(child, SequenceNode) else kind_of(child)
+        advice = f"write {words[0]}: [{{name: a, dataset: …, glob: …}}, {{name: b, dataset: …, glob: …}}]"
+        say.at(name, f"'{words[0]}' must be a list of inputs; this is {this}", advice)
     inputs = [draft for member in members if (draft := _member(member, say)) is not None]
     return GroupDraft(words[0], name, inputs)
+
+
+def _ticks(key: ScalarNode, node: Node, say: Say) -> LeafDraft | None:
+    fields = fields_of(node, key, "a cron input", TICKS, say)
+    name = fields.text("name")
+    if name is None:
+        return None
+    return LeafDraft(name.text, name.node, None, fields, ticks=True)
 
 
 def _member(node: Node, say: Say) -> InputDraft | None:
@@ -118,13 +141,13 @@ def _leaf(node: Node, key: Node, say: Say) -> LeafDraft:
     fields = fields_of(node, key, "an input", LEAF, say)
     dataset, name = fields.text("dataset"), fields.text("name")
     if name is not None:
-        return LeafDraft(name.text, name.node, dataset, fields.text("glob"), fields.text("join_on"))
+        return LeafDraft(name.text, name.node, dataset, fields)
     implied: str | None = None
     if dataset is not None and not fields.has("name"):
         last = dataset.text.rpartition(".")[2]
         implied = last if NAME(last) else ""
     place = dataset.node if dataset is not None else key
-    return LeafDraft(implied, place, dataset, fields.text("glob"), fields.text("join_on"))
+    return LeafDraft(implied, place, dataset, fields)
 
 
 def _short(name: ScalarNode, node: Node, say: Say) -> LeafDraft | None:
@@ -135,4 +158,5 @@ def _short(name: ScalarNode, node: Node, say: Say) -> LeafDraft | None:
             advice = f'write input: {{name: {name.value}, dataset: …, glob: "/*"}}'
         say.at(name, message, advice)
         return None
-    return LeafDraft(str(name.value), name, Text(str(node.value), node), short=True)
+    nothing = Fields("an input", name)
+    return LeafDraft(str(name.value), name, Text(str(node.value), node), nothing, short=True)

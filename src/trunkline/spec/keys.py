@@ -27,6 +27,8 @@ class Kind(StrEnum):
     MOMENT = "a date, or a date and a time"
     FLAG = "true or false"
     COUNT = "a whole number above 0"
+    NUMBER = "a number above 0"
+    NUMBERS = "a list of whole numbers"
     TEXT_OR_MAPPING = "text, or a mapping"
     MAPPING = "a mapping"
     LIST = "a list"
@@ -136,8 +138,82 @@ STAGE = (
     Key(
         "datum_tries",
         Kind.COUNT,
-        "How often a datum is tried before it counts as failed. 1, if nothing is said.",
-        "datum_tries: 3",
+        "How often a datum is tried before it counts as failed; 3 times without it.",
+        "datum_tries: 1",
+    ),
+    Key(
+        "datum_timeout",
+        Kind.TEXT_OR_NUMBER,
+        "How long one try of a datum may take: seconds, or 90s, 10m, 1h30m; it is ended then, and counts as failed.",
+        "datum_timeout: 10m",
+    ),
+    Key(
+        "job_timeout",
+        Kind.TEXT_OR_NUMBER,
+        "How long all datums of the stage may take together; what runs is ended then, and the stage fails.",
+        "job_timeout: 2h",
+    ),
+    Key(
+        "accept_return_code",
+        Kind.NUMBERS,
+        "Exit codes of `cmd` that count as success, beside 0.",
+        "accept_return_code: [3]",
+        schema={"items": {"type": "integer", "minimum": 0, "maximum": 255}},
+    ),
+    Key(
+        "err_cmd",
+        Kind.TEXTS,
+        "A program that is run after each failed try of a datum. If the last one exits with 0, the datum is "
+        "recovered: it publishes nothing, and does not fail the stage.",
+        "err_cmd: [python, tools/rescue.py]",
+        schema={"minItems": 1},
+    ),
+    Key(
+        "err_stdin",
+        Kind.TEXTS,
+        "Lines that the program of `err_cmd` reads from its standard input.",
+        "err_stdin: [exit 0]",
+    ),
+    Key(
+        "reprocess_spec",
+        Kind.TEXT,
+        "Whether datums that succeeded are reused: until_success, or every_job for code with effects elsewhere.",
+        "reprocess_spec: every_job",
+        schema={"enum": ["until_success", "every_job"]},
+    ),
+    Key(
+        "parallelism",
+        Kind.COUNT,
+        "How many datums of the stage are computed at a time; as many as there are processors without it.",
+        "parallelism: 4",
+    ),
+    Key(
+        "datum_set_spec",
+        Kind.MAPPING,
+        "How many datums are handed to a worker at a time.",
+        "datum_set_spec: {number: 100}",
+        schema={"$ref": "#/$defs/datum_set"},
+    ),
+    Key(
+        "resources",
+        Kind.MAPPING,
+        "What one datum may use: processors and memory.",
+        "resources: {cpu: 2, memory: 4GiB}",
+        schema={"$ref": "#/$defs/resources"},
+    ),
+    Key(
+        "secrets",
+        Kind.TEXTS,
+        "Environment variables that the stage needs and whose values are never recorded.",
+        "secrets: [WAREHOUSE_PASSWORD]",
+        schema={"items": {"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*$"}},
+    ),
+    Key(
+        "fingerprint",
+        Kind.MAPPING,
+        "What counts as the stage's code beside files: the versions of installed packages.",
+        "fingerprint: {packages: [scikit-learn]}",
+        schema={"$ref": "#/$defs/fingerprint"},
     ),
     Key(
         "input",
@@ -193,6 +269,32 @@ STAGE = (
     ),
 )
 
+DATUM_SET = (
+    Key("number", Kind.COUNT, "This many datums at a time.", "number: 100"),
+    Key("size_bytes", Kind.COUNT, "Datums whose inputs come to this many bytes.", "size_bytes: 100000000"),
+    Key("per_worker", Kind.COUNT, "This many sets for each worker.", "per_worker: 4"),
+)
+
+RESOURCES = (
+    Key("cpu", Kind.NUMBER, "Processors, also fractions of one.", "cpu: 0.5"),
+    Key(
+        "memory",
+        Kind.TEXT_OR_NUMBER,
+        "Bytes of memory, as a number or with K, M, G or Ki, Mi, Gi.",
+        "memory: 512Mi",
+    ),
+)
+
+FINGERPRINT = (
+    Key(
+        "packages",
+        Kind.TEXTS,
+        "Installed packages: a new version runs the stage again.",
+        "packages: [scikit-learn]",
+        required=True,
+    ),
+)
+
 POOL = (
     Key(
         "dask",
@@ -234,6 +336,58 @@ LEAF = (
         "join_on: $1",
         schema={"pattern": r"\$"},
     ),
+    Key(
+        "outer_join",
+        Kind.FLAG,
+        "In a join: whether what has no partner forms a datum all the same.",
+        "outer_join: true",
+    ),
+    Key(
+        "group_by",
+        Kind.TEXT,
+        "In a group: what the files of one datum have in common; $1 is the glob's first ( ).",
+        "group_by: $1",
+        schema={"pattern": r"\$"},
+    ),
+    Key(
+        "empty_files",
+        Kind.FLAG,
+        "Whether files are handed over by name only, with no content.",
+        "empty_files: true",
+    ),
+    Key(
+        "reference",
+        Kind.FLAG,
+        "Whether the content is left out of what decides about reuse: a change of it alone runs no datum.",
+        "reference: true",
+    ),
+    Key(
+        "propagation",
+        Kind.TEXT,
+        "never: a change of the dataset starts nothing; the next run for another reason reads it.",
+        "propagation: never",
+        schema={"enum": ["never"]},
+    ),
+)
+
+TICKS = (
+    Key(
+        "name",
+        Kind.TEXT,
+        "The input's name: the function's parameter.",
+        "name: tick",
+        required=True,
+        schema={"pattern": NAME_PATTERN},
+    ),
+    Key(
+        "spec",
+        Kind.TEXT,
+        "When it ticks: five fields as cron has them, @hourly, @daily and so on, @every 10m, @never.",
+        'spec: "@hourly"',
+        required=True,
+    ),
+    Key("start", Kind.MOMENT, "From when on ticks are made up for.", 'start: "2026-01-01T00:00:00"'),
+    Key("overwrite", Kind.FLAG, "Whether only the newest tick is kept.", "overwrite: true"),
 )
 
 MODEL = (
@@ -340,37 +494,12 @@ DEPLOY = (
 )
 
 # The inputs that are made of inputs.
-GROUPS = ("cross", "join")
+GROUPS = ("cross", "union", "join", "group")
 
-LATER = frozenset(
-    [
-        "gates",
-        "promote",
-        "expect",
-        "trigger",
-        "egress",
-        "datum_timeout",
-        "job_timeout",
-        "parallelism",
-        "datum_set_spec",
-        "reprocess_spec",
-        "resources",
-        "secrets",
-        "accept_return_code",
-        "err_cmd",
-        "fingerprint",
-        "outer_join",
-        "group_by",
-        "union",
-        "group",
-        "empty_files",
-        "reference",
-        "propagation",
-    ]
-)
+LATER = frozenset(["gates", "promote", "expect", "trigger", "egress"])
 
 # Words that begin an input of the long form, and therefore name no input of the short one.
-GRAMMAR = frozenset({*GROUPS, "union", "group", *(key.name for key in LEAF)})
+GRAMMAR = frozenset({*GROUPS, "cron", *(key.name for key in LEAF)})
 
 
 def named(keys: tuple[Key, ...]) -> dict[str, Key]:

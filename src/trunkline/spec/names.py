@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable
 
 NAME = re.compile(r"[a-z][a-z0-9_]*").fullmatch
+PACKAGE = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?").fullmatch
 NAME_ADVICE = "a name has lower-case letters, digits and _, and begins with a letter"
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*").fullmatch
@@ -30,6 +31,11 @@ def function_parts(text: str) -> tuple[str, str] | None:
     if match is None or any(keyword.iskeyword(part) for part in re.split("[.:]", text)):
         return None
     return match["module"], match["name"]
+
+
+def package_name(text: str) -> str:
+    """A package's name as indexes compare them: `Scikit_Learn` is `scikit-learn`."""
+    return re.sub(r"[-_.]+", "-", text).lower()
 
 
 def path_fault(path: str) -> str:

@@ -31,11 +31,12 @@ class Say:
         """A problem at a node; `offset` and `length` mark a part of a scalar."""
         mark, end = node.start_mark, node.end_mark
         width = end.column - mark.column if end.line == mark.line and isinstance(node, ScalarNode) else 1
-        if isinstance(node, ScalarNode) and node.style:
-            if width == len(node.value) + 2:
-                offset += length > 0  # the opening quote
+        if length and isinstance(node, ScalarNode) and node.style:
+            starts = _starts(self._lines[mark.line][mark.column : mark.column + width], len(node.value))
+            if starts:
+                offset, length = starts[offset], starts[offset + length] - starts[offset]
             else:
-                offset = length = 0  # escapes move what stands in the quotes
+                offset = length = 0  # over several lines
         column = mark.column + 1 + offset
         problem = Problem(
             self.file, mark.line + 1, column, message, advice, self._lines[mark.line], max(1, length or width)
@@ -49,6 +50,23 @@ class Say:
     def mark(self, node: Node) -> Mark:
         """Where a node begins."""
         return Mark(self.file, node.start_mark.line + 1, node.start_mark.column + 1)
+
+
+_ESCAPED = re.compile(r"\\(?:x.{2}|u.{4}|U.{8}|.)")
+
+
+def _starts(written: str, count: int) -> list[int]:
+    """Where each of the `count` characters of a quoted scalar stands in it, and where they end.
+
+    Empty where the characters are not those between the quotes.
+    """
+    quote, place, found = written[:1], 1, []
+    while place < len(written) - 1:
+        found.append(place)
+        escaped = _ESCAPED.match(written, place) if quote == '"' else None
+        double = quote == "'" and written.startswith("''", place)
+        place += len(escaped[0]) if escaped else 2 if double else 1
+    return [*found, place] if len(found) == count else []
 
 
 def kind_of(node: Node) -> str:
@@ -68,6 +86,16 @@ def is_text(node: Node) -> bool:
 def is_count(node: Node) -> bool:
     """Whether a node is a whole number above 0."""
     return isinstance(node, ScalarNode) and node.tag == f"{scalars.PREFIX}int" and value(node) > 0
+
+
+def is_whole(node: Node) -> bool:
+    """Whether a node is a whole number."""
+    return isinstance(node, ScalarNode) and node.tag == f"{scalars.PREFIX}int"
+
+
+def is_number(node: Node) -> bool:
+    """Whether a node is a finite number above 0."""
+    return kind_of(node) == "a number" and 0 < value(node) < float("inf")
 
 
 def is_moment(node: Node) -> bool:

@@ -10,7 +10,9 @@ import json
 from typing import Any
 
 from trunkline.spec.keys import (
+    DATUM_SET,
     DEPLOY,
+    FINGERPRINT,
     GRAMMAR,
     LEAF,
     MODEL,
@@ -19,8 +21,10 @@ from trunkline.spec.keys import (
     PIPELINE,
     PLOT,
     POOL,
+    RESOURCES,
     SCHEDULE,
     STAGE,
+    TICKS,
     WHEN,
     Key,
     Kind,
@@ -35,6 +39,8 @@ _KINDS: dict[Kind, dict[str, Any]] = {
     Kind.MOMENT: {"type": "string"},
     Kind.FLAG: {"type": "boolean"},
     Kind.COUNT: {"type": "integer", "minimum": 1},
+    Kind.NUMBER: {"type": "number", "exclusiveMinimum": 0},
+    Kind.NUMBERS: {"type": "array", "items": {"type": "integer"}},
     Kind.TEXT_OR_MAPPING: {},
     Kind.MAPPING: {"type": "object"},
     Kind.LIST: {"type": "array"},
@@ -50,9 +56,18 @@ def pipeline_schema() -> dict[str, Any]:
         "$defs": {
             "stage": _stage(),
             "input": _input(),
-            "member": {"oneOf": [{"$ref": "#/$defs/leaf"}, *_groups()]},
-            "members": {"type": "array", "minItems": 2, "items": {"$ref": "#/$defs/member"}},
+            "member": {"oneOf": [{"$ref": "#/$defs/leaf"}, {"$ref": "#/$defs/ticks"}, *_groups()]},
+            "members": {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/member"}},
             "leaf": _object(LEAF),
+            "ticks": {
+                "type": "object",
+                "properties": {"cron": _object(TICKS)},
+                "required": ["cron"],
+                "additionalProperties": False,
+            },
+            "datum_set": {**_object(DATUM_SET), "minProperties": 1, "maxProperties": 1},
+            "resources": {**_object(RESOURCES), "minProperties": 1},
+            "fingerprint": _object(FINGERPRINT),
             "model": _object(MODEL),
             "plot": _plot(),
             "pool": _object(POOL),
@@ -84,7 +99,8 @@ def _property(key: Key) -> dict[str, Any]:
 def _stage() -> dict[str, Any]:
     """`run` or `cmd`, and `stdin` with `cmd` only."""
     either = [{"required": ["run"]}, {"required": ["cmd"]}]
-    return {**_object(STAGE), "oneOf": either, "dependentRequired": {"stdin": ["cmd"]}}
+    needs = {"stdin": ["cmd"], "accept_return_code": ["cmd"], "err_stdin": ["err_cmd"]}
+    return {**_object(STAGE), "oneOf": either, "dependentRequired": needs}
 
 
 def _schedule() -> dict[str, Any]:
@@ -96,7 +112,9 @@ def _schedule() -> dict[str, Any]:
 def _groups() -> list[dict[str, Any]]:
     docs = {
         "cross": "Every combination of the inputs' datums.",
+        "union": "The datums of all inputs, one after the other.",
         "join": "Every combination of datums with the same key, for each key that all inputs have.",
+        "group": "One datum for each key, of everything in all inputs that has it.",
     }
     return [
         {
@@ -121,7 +139,7 @@ def _input() -> dict[str, Any]:
             "pattern": r"^[^/]",
         },
     }
-    return {"oneOf": [short, {"$ref": "#/$defs/leaf"}, *_groups()]}
+    return {"oneOf": [short, {"$ref": "#/$defs/leaf"}, {"$ref": "#/$defs/ticks"}, *_groups()]}
 
 
 def _plot() -> dict[str, Any]:

@@ -101,6 +101,7 @@ def records() -> dict[str, str]:
     transform = transform_digest(stage, "c" * 64, "1 pyarrow 22.0.0")
     command = Stage("p", "s", Command(("sh", "-c", "cat"), ("line",)), env={"A": "b"})
     found["transform, function"] = transform
+    found["transform, packages"] = transform_digest(stage, "c" * 64, "1 pyarrow 22.0.0", {"numpy": "2.3.4"})
     found["transform, command"] = transform_digest(command, "c" * 64, "1 pyarrow 22.0.0")
     for datum in datums(stage, _snapshots()):
         found[f"datum id, {datum.name}"] = datum.id

@@ -9,7 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from trunkline.spec.drafts import PipelineDraft, StageDraft
-from trunkline.spec.rules import deploys, files, inputs, machines, outputs, schedules, work
+from trunkline.spec.rules import (
+    deploys,
+    files,
+    fingerprints,
+    inputs,
+    machines,
+    outputs,
+    running,
+    schedules,
+    work,
+)
 from trunkline.spec.world import World
 
 STAGE_RULES: tuple[Callable[[StageDraft, World], None], ...] = (
@@ -25,15 +35,27 @@ STAGE_RULES: tuple[Callable[[StageDraft, World], None], ...] = (
     work.texts_can_be_locked,
     work.nothing_shared,
     work.env_names_and_values,
+    running.time_limits,
+    running.resources,
+    running.datum_sets,
+    running.return_codes,
+    running.err_cmd,
+    running.reprocess_spec,
+    running.secrets,
+    fingerprints.packages,
     outputs.model_fields,
     outputs.metrics_paths,
     outputs.plots_paths,
     outputs.outputs_do_not_overlap,
     inputs.input_names,
     inputs.datasets_are_known,
+    inputs.shared_names_agree,
     inputs.globs_are_well_formed,
-    inputs.joins_have_keys,
-    inputs.join_on_has_captures,
+    inputs.members_have_keys,
+    inputs.keys_have_captures,
+    inputs.outer_joins,
+    inputs.propagation,
+    inputs.clocks,
     inputs.no_self_input,
 )
 
@@ -42,6 +64,7 @@ FILE_RULES: tuple[Callable[[PipelineDraft, World], None], ...] = (
     files.file_name,
     files.has_stages,
     files.no_source_of_that_name,
+    files.one_clock_a_name,
     schedules.one_way_each,
     schedules.crons,
     schedules.intervals,

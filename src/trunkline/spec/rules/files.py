@@ -7,6 +7,7 @@ from trunkline.model import DatasetKind
 from trunkline.spec.drafts import PipelineDraft, StageDraft
 from trunkline.spec.inputs import LeafDraft
 from trunkline.spec.names import NAME, NAME_ADVICE
+from trunkline.spec.read import value
 from trunkline.spec.world import World
 
 
@@ -43,6 +44,20 @@ def no_source_of_that_name(pipeline: PipelineDraft, world: World) -> None:
     if name is not None and name.text in world.known.sources:
         message = f"'{name.text}' is also a source dataset: both would be data/{name.text}"
         pipeline.say.at(name.node, message, "rename one of them")
+
+
+def one_clock_a_name(pipeline: PipelineDraft, world: World) -> None:
+    """Cron inputs of one name tick alike: they are one dataset."""
+    first: dict[str | None, LeafDraft] = {}
+    for leaf in (leaf for stage in pipeline.stages for leaf in stage.leaves if leaf.ticks):
+        other = first.setdefault(leaf.name, leaf)
+        if _clock(leaf) != _clock(other):
+            message = f"there are two cron inputs '{leaf.name}', which tick at other times"
+            pipeline.say.at(leaf.place, message, "give one of them another name, or write the same for both")
+
+
+def _clock(leaf: LeafDraft) -> list[object]:
+    return [value(node) for _, node in sorted(leaf.fields.values.items())]
 
 
 # ---------------------------------------------------------------- all files together
