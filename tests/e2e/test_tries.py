@@ -1,7 +1,9 @@
-"""A datum that fails is tried again as often as its stage says, and only that datum."""
+"""A datum that fails is tried again as often as its stage says, and only that datum; then it may be rescued."""
 
 from __future__ import annotations
 
+import re
+import signal
 from pathlib import Path
 
 import pytest
@@ -87,6 +89,191 @@ def test_a_worker_that_dies_costs_a_try(shaky: Tree, tmp_path: Path) -> None:
     assert (tmp_path / "mark").read_text() == "xx"
     assert "shaky.each: datum each, try 1 of 2" in done.out
     assert shaky.contents("data/shaky/each") == {"data/shaky/each/b.txt": b"3 raises"}
+
+
+def test_a_datum_is_tried_three_times_unless_it_is_said(shaky: Tree, tmp_path: Path) -> None:
+    marks = tmp_path / "marks"
+    marks.mkdir()
+    text = PIPELINE.format(tries=3).replace("    datum_tries: 3\n", "")
+    shaky.write("pipelines/shaky.yaml", text)
+    shaky.write("stages/shaky.py", STAGES.replace("def shaky(", "def other(").replace("raise", "raise "))
+    failed = shaky.trunkline("run", check=False, MARKS=str(marks))
+    assert (failed.code, tries(marks)) == (2, {}), "a function that is not there is not looked for again"
+
+    shaky.write("stages/shaky.py", STAGES)
+    shaky.trunkline("run", MARKS=str(marks))
+    assert tries(marks) == {"a": 1, "b": 3, "c": 2}
+
+
+# ---------------------------------------------------------------- recovered datums
+
+RESCUED = """\
+pipeline: shaky
+
+stages:
+  each:
+    run: stages.shaky:shaky
+    input: {raw: shaky_raw/*}
+    datum_tries: 2
+    err_cmd: [sh, tools/rescue.sh]
+    metrics: [b.txt]
+"""
+
+
+def test_a_recovered_datum_publishes_nothing_and_waits_for_another_reason(
+    shaky: Tree, tmp_path: Path
+) -> None:
+    marks = tmp_path / "marks"
+    marks.mkdir()
+    shaky.write("pipelines/shaky.yaml", RESCUED)
+    shaky.write("tools/rescue.sh", 'grep -q 9 "$raw" && echo rescued > "$MARKS/rescued-$PACH_DATUM_ID"')
+    shaky.write("data/shaky_raw/b.txt", "9 raises, and always will")
+    shaky.dvc("add", "-q", "data/shaky_raw")
+
+    done = shaky.trunkline("run", MARKS=str(marks))
+    assert tries(marks)["b"] == 2
+    assert len(list(marks.glob("rescued-*"))) == 1
+    assert list(shaky.contents("data/shaky/each")) == ["data/shaky/each/a.txt", "data/shaky/each/c.txt"]
+    assert "1 recovered" in done.out
+    datums = shaky.trunkline("show", "latest", "--json").data["stages"][0]["datums"]
+    assert (datums["run"], datums["failed"], datums["recovered"]) == (2, 0, 1)
+
+    assert shaky.trunkline("plan", "--json").data["empty"]
+    assert not shaky.command("dvc", "status", "-q").code
+    shaky.trunkline("run", MARKS=str(marks))
+    assert tries(marks)["b"] == 2
+
+    shaky.write("data/shaky_raw/d.txt", "1")
+    shaky.trunkline("run", MARKS=str(marks))
+    assert (tries(marks)["a"], tries(marks)["b"], tries(marks)["d"]) == (1, 4, 1)
+
+    (marks / "b").write_text("x" * 8)  # now it succeeds
+    shaky.trunkline("run", "--retry-recovered", MARKS=str(marks))
+    assert tries(marks)["b"] == 9
+    assert "data/shaky/each/b.txt" in shaky.contents("data/shaky/each")
+    shaky.trunkline("run", "--retry-recovered", MARKS=str(marks))
+    assert tries(marks)["b"] == 9
+
+
+# ---------------------------------------------------------------- together
+
+TOGETHER = """\
+pipeline: slow
+
+stages:
+  each:
+    run: stages.slow:slow
+    input: {raw: slow_raw/*}
+    job_timeout: 3s
+  beside:
+    run: stages.slow:quick
+    input: {raw: slow_raw/a}
+"""
+SLOW = """\
+import os, time
+from pathlib import Path
+
+
+def slow(raw: Path) -> dict[str, bytes]:
+    while raw.stem == "b" and not Path(os.environ["GO"]).exists():
+        time.sleep(0.01)
+    return {f"{raw.stem}.txt": str(os.getpid()).encode()}
+
+
+def quick(raw: Path) -> dict[str, bytes]:
+    return {"quick.txt": b""}
+"""
+
+
+def test_a_stage_whose_time_is_over_keeps_what_is_done(tree: Tree, tmp_path: Path) -> None:
+    tree.write("stages/slow.py", SLOW)
+    tree.write("pipelines/slow.yaml", TOGETHER)
+    for name in "abc":
+        tree.write(f"data/slow_raw/{name}", name)
+    tree.dvc("add", "-q", "data/slow_raw")
+
+    late = tree.trunkline("run", check=False, GO=str(tmp_path / "go"))
+
+    assert late.code == 3
+    message = (
+        "stage slow.each took longer than its job_timeout of 3s: 2 datums of it are done and kept, 1 was not"
+    )
+    assert message in late.err
+    assert "slow.beside" in late.out
+    assert list(tree.contents("data/slow")) == [
+        path for path in tree.contents("data/slow") if "/each/" not in path
+    ], "nothing of it is published"
+
+    (tmp_path / "go").touch()
+    tree.trunkline("run", GO=str(tmp_path / "go"))
+    assert tree.counts()["slow.each"] == (1, 2, 0)
+
+
+# ---------------------------------------------------------------- every time
+
+EVERY = """\
+pipeline: shaky
+
+stages:
+  each:
+    cmd: [sh, -c, 'printf x >> "$MARKS/mark"; cp pfs/raw/* pfs/out/; exit 3']
+    input: {raw: shaky_raw/*}
+    reprocess_spec: every_job
+    accept_return_code: [3]
+    secrets: [MARKS]
+    datum_timeout: 10m
+"""
+
+
+def test_what_is_run_every_time_is_run_with_every_other_reason(shaky: Tree, tmp_path: Path) -> None:
+    shaky.write("pipelines/shaky.yaml", EVERY)
+    missing = shaky.trunkline("run", check=False)
+    assert missing.code == 2
+    assert "stage shaky.each needs the secret MARKS, and it is not set in this environment" in missing.err
+    assert shaky.contents("data/shaky/each") == {}
+
+    mark = tmp_path / "mark"
+    shaky.trunkline("run", MARKS=str(tmp_path))
+    assert mark.read_text() == "xxx"
+    assert shaky.trunkline("plan", "--json").data["empty"]
+    shaky.trunkline("run")  # up to date: the secret is not asked for
+    assert mark.read_text() == "xxx"
+
+    shaky.write("pipelines/shaky.yaml", EVERY.replace("10m", "1h"))
+    shaky.trunkline("run", MARKS=str(tmp_path))
+    assert mark.read_text() == "xxx" * 2
+    assert str(tmp_path) not in shaky.trunkline("logs").out
+
+
+# ---------------------------------------------------------------- a stage that ends its process
+
+FATAL = """\
+import os, signal
+from pathlib import Path
+
+
+def shaky(raw: Path) -> dict[str, bytes]:
+    if raw.stem == "b":
+        os.kill(os.getpid(), signal.SIGSEGV)
+    return {f"{raw.stem}.txt": b"done"}
+"""
+
+
+def test_what_ended_the_run_itself_is_told_by_the_next_one(shaky: Tree) -> None:
+    """A short stage is computed in the run's own process, which dies with it: once."""
+    shaky.write("stages/shaky.py", FATAL)
+    assert shaky.trunkline("run", check=False).code == -signal.SIGSEGV
+
+    told = shaky.trunkline("run", check=False)
+
+    assert told.code == 3
+    assert re.search(
+        r"datum b failed: WorkerDied: its process \d+ was killed by SIGSEGV; the usual cause is a fault in",
+        told.out,
+    )
+    assert told.out.count("; again") == 2, "each death costs a try"
+    assert shaky.counts() == {"shaky.each": (2, 0, 0)}, "and the others are kept"
+    assert shaky.trunkline("run", check=False).code == 3, "it stays where it can be told"
 
 
 @pytest.mark.parametrize("written", ["0", "-1", "many", "1.5"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -174,4 +175,62 @@ def test_what_was_edited_since_it_was_hashed_is_not_remembered(tmp_path: Path) -
     assert facts.known == {}
     (tmp_path / "a.py").write_text("X = 1\n")
     Code(str(tmp_path), lambda path: old if path == "a.py" else None, facts).module("a")
-    assert len(facts.known) == 1
+    assert [kind for kind, _ in facts.known] == ["module", "defines"]
+
+
+# ---------------------------------------------------------------- what changed
+
+
+def changed(world: World, path: str, text: str, stage: Stage) -> list[tuple[str, int, str]]:
+    """(name, line, user) of what is said to have changed in a file, by another session than the first."""
+    world.code().digest(stage)
+    old = world.store.datasets[path].version.oid
+    world.write(path, text)
+    return [(part.name or part.kind, part.line, part.user) for part in world.code().parts(stage, path, old)]
+
+
+@pytest.mark.parametrize(
+    ("path", "old", "new", "expected"),
+    [
+        ("stages/clean.py", "+ shared.END", "+ shared.END * 2", [("clean", 8, "")]),
+        ("stages/clean.py", "    pass", "    return 1", [("_hidden", 14, "")]),
+        ("stages/shared.py", "'.'", "'!'", [("END", 1, "clean")]),
+        ("stages/lib/text.py", "x.strip()", "x", [("strip", 4, "clean")]),
+        ("stages/lib/paths.py", "pass", "return 1", [("join", 1, "")]),
+        ("stages/lib/text.py", "\n\n\n", "  # why\n\n", [("comments", 0, "")]),
+    ],
+)
+def test_which_function_changed(
+    world: World, path: str, old: str, new: str, expected: list[tuple[str, int, str]]
+) -> None:
+    """Without a commit, and though nobody has the old text any more: it was read when it was first seen."""
+    text = (world.root / path).read_text()
+    assert old in text
+    assert changed(world, path, text.replace(old, new), function()) == expected
+
+
+def test_the_old_text_is_looked_for_where_it_was_forgotten(world: World) -> None:
+    before = (world.root / "stages/shared.py").read_bytes()
+    old = world.store.datasets["stages/shared.py"].version.oid
+    world.write("stages/shared.py", "END = '!'\n")
+    asked: list[tuple[str, str]] = []
+
+    def past(path: str, md5: str) -> bytes | None:
+        asked.append((path, md5))
+        return before if md5 == old else None
+
+    def parts(found: Callable[[str, str], bytes | None], md5: str) -> list[str]:
+        code = Code(str(world.root), world.store.version, world.facts, found)
+        return [part.name or part.kind for part in code.parts(function(), "stages/shared.py", md5)]
+
+    assert parts(lambda path, md5: None, old) == ["unknown"]
+    assert parts(past, "0" * 32) == ["unknown"]
+    assert parts(past, old) == ["END"]
+    assert asked == [("stages/shared.py", "0" * 32), ("stages/shared.py", old)]
+    assert parts(lambda path, md5: None, old) == ["END"], "remembered from then on"
+
+
+def test_of_what_is_no_python_no_part_is_named(world: World) -> None:
+    world.write("scripts/run.sh", "echo 1\n")
+    assert changed(world, "scripts/run.sh", "echo 2\n", command("sh", "scripts/run.sh")) == []
+    assert changed(world, "stages/shared.py", "END = (\n", function()) == []

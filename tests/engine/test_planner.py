@@ -9,7 +9,9 @@ import pytest
 
 from tests.engine.world import World
 from tests.plan.values import leaf, staged
+from trunkline import listing
 from trunkline.engine.manifests import ManifestFacts
+from trunkline.engine.packages import version
 from trunkline.errors import MissingData
 from trunkline.model import (
     Dataset,
@@ -20,10 +22,12 @@ from trunkline.model import (
     LockItem,
     Reason,
     ReasonKind,
+    Recovered,
     Snapshot,
     Stage,
     Version,
 )
+from trunkline.plan import explain
 
 CODE = "def {0}(x):\n    return x\n"
 FIRST = Stage("p", "first", Function("stages.first", "first"), leaf("raw", "/*"))
@@ -111,11 +115,10 @@ def test_known_results_let_the_plan_go_on_below(world: World) -> None:
 
 def test_a_dropped_file_is_seen_by_the_stage_below(world: World) -> None:
     world.store.fill("data/raw", {"b": "2"})
-    with pytest.raises(
-        MissingData, match=r"input `x` of stage p\.part, is not there \(it reads a\.txt of it\)"
-    ):
-        world.plan(*ALL)
-    assert world.decisions(FIRST, SECOND) == {"first": "drop", "second": "drop"}
+    plans = world.plan(*ALL)
+    assert [plan.decision.value for plan in plans.values()] == ["drop", "drop", "wait"]
+    (reason,) = plans["part"].reasons
+    assert "input `x` of stage p.part, is not there (it reads a.txt of it)" in explain.sentence(reason)
 
 
 def test_a_comment_relocks(world: World) -> None:
@@ -131,12 +134,51 @@ def test_changed_code_runs_everything_of_its_stage(world: World) -> None:
     assert plans["second"].count(Decision.RUN) == 2
 
 
+def test_what_of_the_code_changed_is_named(world: World) -> None:
+    world.write("stages/second.py", "def second(x):\n    return helper(x)\n\ndef helper(x):\n    return x\n")
+    world.run(SECOND, number=2)
+    world.write("stages/second.py", "def second(x):\n    return helper(x)\n\ndef helper(x):\n    return 1\n")
+    (reason,) = world.plan(SECOND)["second"].reasons
+    assert explain.sentence(reason).endswith("): the function helper (line 4), which second uses")
+    world.write("stages/first.py", "# why\n" + CODE.format("first"))
+    (reason,) = world.plan(FIRST)["first"].reasons
+    assert explain.sentence(reason).endswith("): only comments, formatting or docstrings")
+
+
+def test_an_upstream_stage_is_named(world: World) -> None:
+    world.store.fill("data/raw", {"a": "1", "b": "3"})
+    world.run(FIRST, number=2, content="{name} again")
+    (reason,) = world.plan(SECOND)["second"].reasons
+    assert explain.sentence(reason).startswith("what p.first made changed: data/p/first (")
+    assert world.plan(PART)["part"].up_to_date, "its part is as it was"
+
+
 def test_another_writer_is_a_reason_of_its_own(world: World) -> None:
     for name, (facts, rows) in world.manifests.items():
         world.manifests[name] = ManifestFacts(facts.transform, "trunkline/1 pyarrow/0", facts.total), rows
     world.facts.known.clear()
     reason = world.plan(FIRST)["first"].reasons[-1]
-    assert reason == (ReasonKind.WRITER_CHANGED, "", "trunkline/1 pyarrow/0", "trunkline/1 pyarrow/1")
+    assert reason == Reason(ReasonKind.WRITER_CHANGED, "", "trunkline/1 pyarrow/0", "trunkline/1 pyarrow/1")
+
+
+def test_another_version_of_a_package_that_counts_as_code(world: World) -> None:
+    stage = replace(FIRST, fingerprint=("numpy",))
+    world.run(stage)
+    assert world.plan(stage)["first"].up_to_date
+    for name, (facts, rows) in world.manifests.items():
+        world.manifests[name] = facts._replace(packages={"numpy": "0.1", "gone": "2"}), rows
+    world.facts.known.clear()
+    found = world.plan(stage)["first"].reasons
+    assert [(reason.kind, reason.subject, reason.old, reason.new) for reason in found] == [
+        ("package_changed", "gone", "2", ""),
+        ("package_changed", "numpy", "0.1", version("numpy")),
+    ]
+
+
+def test_a_package_that_counts_as_code_is_part_of_every_key(world: World) -> None:
+    plain = world.planner().keyed(FIRST)[1]
+    assert world.planner().keyed(replace(FIRST, fingerprint=("numpy",)))[1] != plain
+    assert world.planner().keyed(replace(FIRST, fingerprint=("numpy", "dvc")))[1] != plain
 
 
 def test_force_runs_what_is_known(world: World) -> None:
@@ -208,10 +250,17 @@ def test_the_expected_entry_is_the_one_that_dvc_would_write(world: World) -> Non
     ],
 )
 def test_a_missing_input_says_what_brings_it(world: World, dataset: Dataset, hint: str) -> None:
+    stage = replace(FIRST, input=Leaf("raw", dataset))
     with pytest.raises(MissingData) as raised:
-        world.plan(replace(FIRST, input=Leaf("raw", dataset)))
+        world.planner().stage(stage)
     assert hint in raised.value.hint
     assert raised.value.where == dataset.path
+    plan = world.planner().plan([stage])
+    assert plan.missing
+    assert plan.stages[0].decision.value == "wait"
+    (reason,) = plan.stages[0].reasons
+    assert (reason.kind, reason.subject) == (ReasonKind.INPUT_MISSING, dataset.path)
+    assert reason.new == f"{raised.value.message}: {raised.value.hint}"
 
 
 # ---------------------------------------------------------------- examine, accepted
@@ -227,7 +276,34 @@ def test_examine_looks_at_the_datums_of_an_up_to_date_stage(world: World) -> Non
     world.store.fill("data/raw", {"a": "1"})
     planner = world.planner()
     plan = planner.stage(FIRST)
-    assert planner.examine(FIRST, plan) == plan.datums != ()
+    examined = planner.examine(FIRST, plan)
+    assert [item[:4] for item in examined] == [item[:4] for item in plan.datums] != []
+    assert {item.result.run for item in examined if item.result} == {"run 1"}
+
+
+def test_a_recovered_datum_is_not_taken_for_accepted(world: World) -> None:
+    entry = world.store.lock[FIRST.dvc_name]
+    manifest = world.store.datasets[FIRST.manifest_path].files[0].md5
+    facts, rows = world.manifests[manifest]
+    recovered, row = rows
+    world.manifests[manifest] = facts._replace(total=1), (row,)
+    left = replace(entry, outs=(entry.outs[0], LockItem("data/p/first", *listing.version(row.files))))
+    world.store.lock[FIRST.dvc_name] = left
+    assert "other inputs" in world.planner().accepted(FIRST)
+    world.ledger.forget([recovered.key])
+    world.ledger.recover(FIRST.ref, [Recovered(recovered.key, "run 1", "bad")])
+    assert world.planner().accepted(FIRST) == ""
+
+
+def test_what_was_accepted_and_never_made_runs_for_that_reason(world: World) -> None:
+    """As after `dvc commit`: the lock has the new code, the manifest the old one's keys."""
+    world.write("stages/first.py", "def first(x):\n    return x + x\n")
+    entry = world.store.lock[FIRST.dvc_name]
+    world.store.lock[FIRST.dvc_name] = replace(entry, deps=world.planner().expected(FIRST).deps)
+    world.store.fill("data/raw", {"a": "1", "b": "2", "c": "3"})
+    plan = world.plan(FIRST)["first"]
+    assert kinds(plan.reasons) == [ReasonKind.DATASET_CHANGED, ReasonKind.NOT_MADE]
+    assert plan.count(Decision.RUN) == 3
 
 
 def test_accepted_is_what_dvc_commit_took_over(world: World) -> None:

@@ -16,12 +16,14 @@ from trunkline.engine.manifests import ManifestFacts, Manifests
 from trunkline.engine.planner import Planner
 from trunkline.errors import MissingData
 from trunkline.model import (
+    Datum,
     DatumPlan,
     Decision,
     File,
     LockEntry,
     LockItem,
     ManifestRow,
+    Recovered,
     Result,
     Snapshot,
     Stage,
@@ -71,7 +73,7 @@ class Store:
         found = self.datasets.get(path)
         return found.version if found else None
 
-    def snapshot(self, path: str) -> Snapshot | None:
+    def snapshot(self, path: str, *, fresh: bool = True) -> Snapshot | None:
         return self.datasets.get(path)
 
     def listing(self, oid: str) -> tuple[File, ...]:
@@ -82,7 +84,7 @@ class Store:
     def object_path(self, md5: str) -> str:
         return md5
 
-    def evicted(self, files: Iterable[File]) -> set[str]:
+    def evicted(self, files: Iterable[File], near: str = "") -> set[str]:
         return {file.md5 for file in files} & self.gone
 
     def is_executable(self, path: str) -> bool:
@@ -99,7 +101,7 @@ class Store:
     def adopt(self, directory: str, files: Sequence[File]) -> None:
         raise AssertionError
 
-    def save_source(self, path: str) -> Snapshot:
+    def save_source(self, path: str, *, fresh: bool = True) -> Snapshot:
         raise AssertionError
 
     def checkout(self, path: str, files: Sequence[File]) -> Version:
@@ -111,7 +113,13 @@ class Store:
     def quarantine(self, objects: Iterable[str]) -> None:
         raise AssertionError
 
-    def save_manifest(self, path: str, rows: Sequence[ManifestRow], transform: str) -> Version:
+    def save_manifest(
+        self,
+        path: str,
+        rows: Sequence[ManifestRow],
+        transform: str,
+        packages: Mapping[str, str] | None = None,
+    ) -> Version:
         raise AssertionError
 
     def write_lock(self, dvc_name: str, entry: LockEntry, order: Sequence[str] = ()) -> None:
@@ -129,12 +137,19 @@ class Ledger:
     def __init__(self) -> None:
         self.known: dict[str, Result] = {}
         self.learnt: set[str] = set()
+        self.given_up: dict[str, dict[str, Recovered]] = {}
 
     def results(self, keys: Sequence[str]) -> dict[str, Result]:
         return {key: self.known[key] for key in keys if key in self.known}
 
     def record(self, stage: str, results: Iterable[Result]) -> None:
         self.known.update((result.key, result) for result in results)
+
+    def recover(self, stage: str, datums: Sequence[Recovered]) -> None:
+        self.given_up.setdefault(stage, {}).update((datum.key, datum) for datum in datums)
+
+    def recovered(self, stage: str) -> dict[str, Recovered]:
+        return {key: datum for key, datum in self.given_up.get(stage, {}).items() if key not in self.known}
 
     def knows(self, manifest: str) -> bool:
         return manifest in self.learnt
@@ -161,7 +176,7 @@ class _Reader:
     def facts(self, paths: Sequence[str]) -> ManifestFacts:
         return self._open(paths)[0]
 
-    def rows(self, paths: Sequence[str]) -> tuple[ManifestRow, ...]:
+    def rows(self, paths: Sequence[str], like: Mapping[str, Datum]) -> tuple[ManifestRow, ...]:
         return self._open(paths)[1]
 
     def _open(self, paths: Sequence[str]) -> tuple[ManifestFacts, tuple[ManifestRow, ...]]:
@@ -235,7 +250,8 @@ class World:
         transform = planner.transform(stage)
         name = digest("manifest of a test", [transform, [[row.key, *row.files] for row in rows]])
         manifest = self.store.fill(stage.manifest_path, {"manifest.parquet": name})
-        self.manifests[md5_bytes(name.encode())] = ManifestFacts(transform, WRITER, len(rows)), rows
+        facts = ManifestFacts(transform, WRITER, len(rows), self.code().packages(stage))
+        self.manifests[md5_bytes(name.encode())] = facts, rows
         entry = self.planner().expected(stage)
         outs = sorted((LockItem(stage.path, *version), LockItem(stage.manifest_path, *manifest)))
         self.store.lock[stage.dvc_name] = LockEntry(entry.cmd, entry.deps, entry.params, tuple(outs))

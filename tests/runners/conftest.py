@@ -73,8 +73,9 @@ class Bench:
         env: Mapping[str, str] | None = None,
         join_on: str = "",
         scratch: str = "",
+        **declared: Any,
     ) -> Work:
-        """One datum; a text names a function of `stages.mine`."""
+        """One datum; a text names a function of `stages.mine`. `declared` are other fields of Work."""
         number = next(self.numbers)
         return Work(
             stage=stage,
@@ -89,6 +90,7 @@ class Bench:
             scratch=str(self.base / "scratch" / (scratch or str(number))),
             log=str(self.base / "logs" / f"{number}.log"),
             run_id="01890000-0000-7000-8000-000000000000",
+            **declared,
         )
 
     def do(self, run: Function | Command | str, inputs: Sequence[WorkInput] = (), **options: Any) -> Outcome:
@@ -149,7 +151,7 @@ CODE = """
     def end(*, n: int, how: str):
         if n == 5:
             print("before")
-            os.write(1, b"the end\\n")
+            os.write(1, f"{os.getpid()}: the end\\n".encode())
             if how == "exit":
                 os._exit(3)
             os.kill(os.getpid(), getattr(signal, how))
@@ -175,9 +177,16 @@ CODE = """
 """
 
 
+def take(pool: Pool) -> Outcome:
+    """The next datum that is done, however long it takes."""
+    outcome = pool.next()
+    assert outcome is not None
+    return outcome
+
+
 def everything(pool: Pool, works: list[Work], expected: float | None = None) -> dict[str, Outcome]:
     for work in works:
         pool.submit(work, expected)
-    outcomes = [pool.next() for _ in works]
+    outcomes = [take(pool) for _ in works]
     assert {outcome.datum for outcome in outcomes} == {work.datum for work in works}
     return {outcome.datum: outcome for outcome in outcomes}

@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
-from tests.runners.conftest import CODE, Bench, everything
+from tests.runners.conftest import CODE, Bench, everything, take
 from tests.runners.machines import S3, Machines, code_of, needs_dask, until
 from tests.support import Tree
 from trunkline.digest import md5_bytes
 from trunkline.errors import TrunklineError
-from trunkline.model import Dask
+from trunkline.model import Command, Dask
 from trunkline.runners.dask import DaskPool
 from trunkline.runners.objects import Remote
 
@@ -46,6 +46,13 @@ SLOW = """
             time.sleep(100)
         return {f"{n}.txt": str(n)}
 """
+
+
+@pytest.fixture(autouse=True)
+def _hash_seed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A local cluster gives its processes one hash seed by setting ours; what comes after it had none."""
+    monkeypatch.setenv("PYTHONHASHSEED", "")
+    monkeypatch.delenv("PYTHONHASHSEED")
 
 
 @pytest.fixture
@@ -168,7 +175,7 @@ def test_two_machines_that_share_a_remote_give_what_this_one_gives(
     assert project.published() == alone.published()
     assert project.read("dvc.lock") == alone.read("dvc.lock")
     logs = project.contents(".trunkline/runs")
-    places = {text.decode().split()[1] for path, text in logs.items() if "letters.upper" in path}
+    places = {text.decode().split()[1] for path, text in logs.items() if "logs/letters.upper" in path}
     assert places == {str(machine.home) for machine in seen}, "both have computed"
     for machine, before in seen.items():
         assert machine.opened == before, "nothing of the project, nor of its cache, was opened there"
@@ -200,7 +207,7 @@ def test_a_killed_worker_costs_its_datums_one_try(
     cluster.living[0].process.kill()
     until(lambda: not pool.ready() and len(cluster.living) == 1, "it is dead")
     (place / "go").touch()
-    outcomes = {outcome.datum: outcome for outcome in (pool.next() for _ in works)}
+    outcomes = {outcome.datum: outcome for outcome in (take(pool) for _ in works)}
 
     assert [bench.out(outcomes[work.datum], f"{n}.txt") for n, work in enumerate(works)] == [
         str(n * n).encode() for n in range(5)
@@ -374,5 +381,57 @@ def test_without_a_scheduler(bench: Bench, pools: Callable[..., DaskPool]) -> No
         dask.config.set({"distributed.comm.timeouts.connect": "1s"}),
         pytest.raises(TrunklineError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9") as caught,
     ):
-        pool.next()
+        take(pool)
     assert "dask scheduler" in caught.value.hint
+
+
+# ---------------------------------------------------------------- what a stage declares
+
+
+def test_what_a_stage_allows_its_datums_holds_there_too(
+    cluster: Machines, bench: Bench, pools: Callable[..., DaskPool], tmp_path: Path
+) -> None:
+    cluster.restore(2)
+    bench.code(CODE + SLOW)
+    place = tmp_path / "place"
+    place.mkdir()
+    pool = pools(cluster.address)
+    rescue = Command(("sh", "-c", "echo rescued $PACH_DATUM_ID"))
+    waiting = {"n": 1, "place": str(place)}
+    late = bench.work("wait", params=waiting, timeout=0.5, stage="p.late")
+    failed = bench.work("fail", params={"n": 3}, err_cmd=rescue, stage="p.failed")
+    secret = bench.work("number", params={"n": 2}, secrets=("NOT_SET_ANYWHERE",), stage="p.secret")
+
+    outcomes = everything(pool, [late, failed, secret])
+
+    kinds = {work.stage: outcomes[work.datum].failure for work in (late, failed, secret)}
+    assert {stage: failure and failure.kind for stage, failure in kinds.items()} == {
+        "p.late": "TimedOut", "p.failed": "ValueError", "p.secret": "MissingSecret",
+    }  # fmt: skip
+    assert [outcomes[work.datum].recovered for work in (late, failed)] == [False, True]
+    assert bench.log(failed).endswith(f"rescued {failed.datum}\n")
+
+
+def test_a_stage_is_given_up_there_and_never_more_of_it_than_it_allows(
+    cluster: Machines, bench: Bench, pools: Callable[..., DaskPool], tmp_path: Path
+) -> None:
+    cluster.restore(2)
+    bench.code(CODE + SLOW)
+    pool = pools(cluster.address)
+    works = [
+        bench.work("wait", params={"n": n, "place": str(tmp_path)}, parallelism=1, stage="p.wait")
+        for n in range(3)
+    ]
+    other = bench.work("number", params={"n": 5}, stage="p.other")
+    for work in (*works, other):
+        pool.submit(work)
+    outcome = take(pool)
+    until(lambda: not pool.ready() and len(begun(tmp_path)) == 1, "one is computed")
+
+    assert (outcome.stage, len(begun(tmp_path))) == ("p.other", 1)
+    assert pool.cancel("p.wait") == []
+
+    processes = [psutil.Process(int(path.suffix[1:])) for path in tmp_path.glob("*.*")]
+    until(lambda: not any(map(alive, processes)), "it is ended")
+    assert pool.outstanding == 0
+    assert len(begun(tmp_path)) == 1

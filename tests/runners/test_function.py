@@ -33,6 +33,8 @@ def failed(outcome: Outcome) -> Failure:
         ("list[Path]", "builtins list a.csv"),
         ("Sequence[Path]", "builtins list a.csv"),
         ("Annotated[Path, 'of the day']", "pathlib Path a.csv"),
+        ("pd.DataFrame | None = None", "pandas DataFrame ['n', 's']"),
+        ("Optional[list[Path]] = None", "builtins list a.csv"),
         ("Any", "pathlib Path a.csv"),
     ],
 )
@@ -44,7 +46,7 @@ def test_annotations_choose_how_an_input_arrives(
         future
         + "from collections.abc import Sequence\n"
         + "from pathlib import Path, PurePath\n"
-        + "from typing import Annotated, Any\n"
+        + "from typing import Annotated, Any, Optional\n"
         + "import pandas as pd, pyarrow as pa, pyarrow.dataset as ds\n"
         + f"def f(raw: {annotation}):\n"
         + "    kind = type(raw)\n"
@@ -254,3 +256,30 @@ def test_a_function_with_out_writes_for_itself_and_may_return_more(bench: Bench)
     assert bench.out(silent, "deep/model.bin") == b"abc"
     assert [file.path for file in both.files] == ["metrics.json", "model.bin"]
     assert failed(bench.do("twice")).message == "metrics.json is both returned and written to `out`"
+
+
+def test_an_input_that_the_datum_has_not_got_stays_at_its_default(bench: Bench) -> None:
+    bench.code("""
+        from __future__ import annotations
+        from typing import TYPE_CHECKING
+        if TYPE_CHECKING:
+            import pandas as pd
+        def f(a: pd.DataFrame | None = None, b: None | pd.DataFrame = None):
+            return {"seen.txt": f"{a is None} {b is None}"}
+        def g(a, b): ...
+    """)
+    given = [bench.one("b", "a.csv", CSV)]
+    assert result(bench, bench.do("f", given)) == "True False"
+    assert "or give it a default" in failed(bench.do("g", given)).message
+
+
+def test_an_input_without_content_is_a_path(bench: Bench) -> None:
+    bench.code("""
+        import pandas as pd
+        def f(raw): return {"seen.txt": f"{raw.name} {raw.stat().st_size}"}
+        def g(raw: pd.DataFrame): ...
+    """)
+    given = [bench.one("raw", "a.csv", CSV)._replace(empty=True)]
+    assert result(bench, bench.do("f", given)) == "a.csv 0"
+    message = "the input `raw` has no content (empty_files), so it can only arrive as a Path"
+    assert failed(bench.do("g", given)).message == message

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from tests.runners.conftest import CODE, Bench
+from tests.runners.conftest import CODE, Bench, take
 from trunkline.model import Outcome, Work
 from trunkline.ports import Pool
 from trunkline.runners.mixed import MixedPool
@@ -34,8 +34,12 @@ class Away:
             self.finish()
         return bool(self.done)
 
-    def next(self) -> Outcome:
+    def next(self, timeout: float | None = None) -> Outcome | None:
         return self.done.popleft()
+
+    def cancel(self, stage: str) -> list[Outcome]:
+        self.waiting = deque(work for work in self.waiting if work.stage != stage)
+        return [outcome for outcome in self.done if outcome.stage == stage]
 
     def close(self, *, now: bool = False) -> None:
         self.closed.append(now)
@@ -60,12 +64,12 @@ def test_what_is_ready_elsewhere_comes_first_then_what_can_be_done_here(bench: B
     assert made == ["a", "here", "b"], "each pool is made once, when it is needed"
 
     one.finish()
-    order = [pool.next().datum for _ in range(3)]
+    order = [take(pool).datum for _ in range(3)]
     assert order == [works[name].datum for name in ("a1", "here1", "here2")]
     two.finish()
-    assert pool.next().datum == works["b1"].datum
+    assert take(pool).datum == works["b1"].datum
     one.finish()
-    assert pool.next().datum == works["a2"].datum
+    assert take(pool).datum == works["a2"].datum
 
     pool.close(now=True)
     assert one.closed == two.closed == [True]
@@ -76,5 +80,5 @@ def test_two_pools_elsewhere_are_asked_in_turn(bench: Bench) -> None:
     pool = MixedPool(lambda work: work.stage.partition(".")[0], pools.__getitem__)
     for name in pools:
         pool.submit(bench.work("number", params={"n": 1}, stage=f"{name}.s"))
-    assert pool.next().stage == "b.s"
+    assert take(pool).stage == "b.s"
     assert pools["a"].asked == 4

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from pathlib import Path
 
 from tests.runners.conftest import Bench
@@ -42,6 +43,34 @@ def test_the_import_system_is_left_as_it_was(bench: Bench) -> None:
     after = list(sys.path), list(sys.path_hooks), set(sys.modules)
     assert after[:2] == before[:2]
     assert after[2] - before[2] == set()
+
+
+def test_other_threads_may_import_meanwhile(bench: Bench) -> None:
+    """As Prefect is imported beside the engine."""
+    bench.code("def f():\n    return {}\n")
+    done = threading.Event()
+
+    def import_much() -> None:
+        number = 0
+        while not done.is_set():
+            number += 1
+            sys.modules[f"much{number % 5000}"] = sys
+            if number % 5000 == 0:
+                _remove_much()
+
+    thread = threading.Thread(target=import_much)
+    thread.start()
+    try:
+        assert [bench.do("f").failure for _ in range(40)] == [None] * 40
+    finally:
+        done.set()
+        thread.join()
+        _remove_much()
+
+
+def _remove_much() -> None:
+    for name in [name for name in list(sys.modules) if name.startswith("much")]:
+        del sys.modules[name]
 
 
 def test_a_module_is_imported_once_in_a_run(bench: Bench) -> None:

@@ -14,9 +14,10 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+from tests.runners.conftest import Bench
 from trunkline.digest import md5_bytes
 from trunkline.errors import TrunklineError
-from trunkline.model import File
+from trunkline.model import Command, File
 from trunkline.runners.failures import Fault
 from trunkline.runners.outputs import TakenError, check_path, collect, write_returned
 
@@ -245,6 +246,32 @@ def _circle(out: Path) -> None:
     (out / "a" / "b").symlink_to("..")
 
 
+def _two_in_a_circle(out: Path) -> None:
+    (out / "a").symlink_to("b")
+    (out / "b").symlink_to("a")
+
+
+def _circle_outside(out: Path) -> None:
+    outside = out.parent / "outside"
+    (outside / "deep").mkdir(parents=True)
+    (outside / "deep" / "back").symlink_to("..")
+    (out / "a").symlink_to(outside)
+
+
+def _back_into_the_output(out: Path) -> None:
+    outside = out.parent / "outside"
+    outside.mkdir()
+    (outside / "home").symlink_to(out)
+    (out / "a").symlink_to(outside)
+
+
+def _dangling_outside(out: Path) -> None:
+    outside = out.parent / "outside"
+    outside.mkdir()
+    (outside / "gone").symlink_to("nowhere")
+    (out / "a").symlink_to(outside)
+
+
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
@@ -252,6 +279,12 @@ def _circle(out: Path) -> None:
         (_replaced, "pfs/out is gone or no directory: write files into it, do not replace it"),
         (_dangling, "a is a link that leads nowhere"),
         (_circle, "a/b is a link to a directory that it lies in"),
+        (_two_in_a_circle, "a is a link that leads nowhere"),
+        (_circle_outside, "a/deep/back is a link to a directory that it lies in"),
+        (_back_into_the_output, "a/home is a link to a directory that it lies in"),
+        (_dangling_outside, "a/gone is a link that leads nowhere"),
+        (lambda out: (out / "a").symlink_to("/"), "a is a link to a directory that it lies in"),
+        (lambda out: (out / "a").symlink_to("/dev/zero"), "a is no file but a pipe, a socket or a device"),
         (lambda out: os.mkfifo(out / "a"), "a is no file but a pipe, a socket or a device"),
         (
             lambda out: (out / ".dvc").mkdir(),
@@ -274,3 +307,50 @@ def test_json_is_the_same_for_equal_values(tmp_path: Path) -> None:
     other = write({"b.json": json.loads('{"y": {"a": 2, "b": 1}, "x": 1}')}, tmp_path)
 
     assert one["a.json"] == other["b.json"]
+
+
+def test_a_link_to_an_input_without_content_is_the_content(bench: Bench) -> None:
+    """As Pachyderm's TestEmptyFiles and TestCopyOutToIn have it."""
+    given = [
+        bench.many("raw", {"a.txt": "alpha", "d/b.txt": "beta", "d/e/c.txt": ""})._replace(empty=True),
+        bench.one("other", "o.txt", "other"),
+    ]
+    script = """
+        test "$(cat pfs/raw/a.txt pfs/raw/d/b.txt)" = ""
+        ln -s ../raw/a.txt pfs/out/soft
+        ln -s "$PWD/pfs/out/soft" pfs/out/twice
+        ln pfs/raw/a.txt pfs/out/hard
+        ln -s ../raw/d pfs/out/tree
+        ln -s ../other/o.txt pfs/out/full
+        cp pfs/raw/a.txt pfs/out/copied
+    """
+    outcome = bench.do(Command(("sh", "-ec", script)), given)
+    assert outcome.failure is None, outcome.failure
+    assert {file.path: bench.out(outcome, file.path).decode() for file in outcome.files} == {
+        "soft": "alpha",
+        "twice": "alpha",
+        "hard": "alpha",
+        "tree/b.txt": "beta",
+        "tree/e/c.txt": "",
+        "full": "other",
+        "copied": "",
+    }
+    assert {file.path: file.size for file in outcome.files}["hard"] == 5
+
+
+def test_an_input_without_content_may_not_be_written_to_either(bench: Bench) -> None:
+    given = [bench.one("raw", "a.txt", "alpha")._replace(empty=True)]
+    outcome = bench.do(Command(("sh", "-c", "chmod u+w pfs/raw/a.txt; echo x > pfs/raw/a.txt")), given)
+    assert outcome.failure is not None
+    assert (outcome.failure.kind, outcome.failure.damaged) == ("InputModified", ())
+    assert bench.file("a.txt", "alpha").size == 5
+
+
+def test_a_link_to_content_that_is_nowhere_says_so(bench: Bench) -> None:
+    given = bench.one("raw", "a.txt", "alpha")._replace(empty=True, objects=str(bench.base / "none"))
+    outcome = bench.do(Command(("ln", "-s", "../raw/a.txt", "pfs/out/a")), [given])
+    assert outcome.failure is not None
+    assert (outcome.failure.kind, "a.txt, whose content is not in the cache" in outcome.failure.message) == (
+        "MissingData",
+        True,
+    )

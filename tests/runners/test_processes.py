@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,8 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.runners.conftest import CODE, Bench, everything
+from tests.runners.conftest import CODE, Bench, everything, take
 from trunkline.model import Command, Function
+from trunkline.runners.pools import AdaptivePool
 from trunkline.runners.processes import ProcessPool
 
 
@@ -47,9 +49,9 @@ def test_datums_run_beside_each_other(pool: ProcessPool, bench: Bench, tmp_path:
 @pytest.mark.parametrize(
     ("how", "message"),
     [
-        ("exit", "its process ended with exit code 3, in the middle of the datum"),
-        ("SIGKILL", "its process was killed by SIGKILL; the usual cause is lack of memory"),
-        ("SIGSEGV", "its process was killed by SIGSEGV"),
+        ("exit", "its process {} ended with exit code 3, in the middle of the datum"),
+        ("SIGKILL", "its process {} was killed by SIGKILL; the usual cause is lack of memory"),
+        ("SIGSEGV", "its process {} was killed by SIGSEGV; the usual cause is a fault in compiled code"),
     ],
 )
 @pytest.mark.parametrize("expected", [None, 0.0001])
@@ -64,9 +66,10 @@ def test_a_dying_worker_fails_the_datum_that_it_held_and_no_other(
     failures = {n: outcomes[work.datum].failure for n, work in enumerate(works)}
     failed = {n: failure for n, failure in failures.items() if failure}
     assert list(failed) == [5]
-    assert (failed[5].kind, failed[5].message) == ("WorkerDied", message)
     log = bench.log(works[5])
-    assert log.startswith("before\nthe end\n")
+    said, pid = re.fullmatch(r"(before\n(\d+): the end\n).*", log, re.DOTALL).groups()  # type: ignore[union-attr]
+    assert log.startswith(said)
+    assert (failed[5].kind, failed[5].message) == ("WorkerDied", message.format(pid))
     if how == "SIGSEGV":
         assert "Fatal Python error: Segmentation fault" in log
 
@@ -98,7 +101,7 @@ def test_losing_the_template_costs_what_was_running(bench: Bench, tmp_path: Path
     (template,) = [int(child) for child in children if b"trunkline.runners" in command_line(child)]
 
     os.kill(template, signal.SIGKILL)
-    outcomes = {outcome.datum: outcome for outcome in (pool.next(), pool.next())}
+    outcomes = {outcome.datum: outcome for outcome in (take(pool), take(pool))}
     pool.close()
 
     survivors = {pid for pid in pids if alive(pid, patience=1)}
@@ -114,6 +117,24 @@ def command_line(pid: str) -> bytes:
     return Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_template_that_is_lost_while_nothing_runs_costs_nothing(bench: Bench) -> None:
+    bench.code(CODE)
+    works = [bench.work("end", params={"n": n, "how": "exit"}) for n in (1, 2)]
+    pool = ProcessPool(1)
+    try:
+        everything(pool, works[:1])
+        children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+        (template,) = [int(child) for child in children if b"trunkline.runners" in command_line(child)]
+        workers = Path(f"/proc/{template}/task/{template}/children").read_text().split()
+        os.kill(template, signal.SIGKILL)
+        assert not any(alive(int(worker), patience=10) for worker in workers)
+        outcomes = everything(pool, works[1:])
+    finally:
+        pool.close(now=True)
+    assert [outcome.failure for outcome in outcomes.values()] == [None]
+
+
 def test_a_module_that_ends_its_process_fails_the_datums_that_need_it(bench: Bench) -> None:
     bench.code(CODE)
     bench.code("import os\nos._exit(7)\n", "stages.bad")
@@ -125,7 +146,9 @@ def test_a_module_that_ends_its_process_fails_the_datums_that_need_it(bench: Ben
 
     failure = outcomes[works[0].datum].failure
     assert failure is not None
-    assert failure.message == "its process ended with exit code 7, in the middle of the datum"
+    assert re.fullmatch(
+        r"its process \d+ ended with exit code 7, in the middle of the datum", failure.message
+    )
     assert outcomes[works[1].datum].failure is None
 
 
@@ -164,7 +187,7 @@ def test_an_input_that_a_dying_datum_wrote_to_is_named_as_damaged(bench: Bench) 
     given = bench.one("raw", "a.csv", "n\n1\n")
     pool = ProcessPool(1)
     pool.submit(bench.work("f", [given]))
-    outcome = pool.next()
+    outcome = take(pool)
     pool.close()
 
     assert outcome.failure is not None
@@ -240,7 +263,7 @@ def test_what_a_worker_left_running_ends_with_it(bench: Bench, tmp_path: Path) -
     )
     pool = ProcessPool(2)
     pool.submit(bench.work("f", params={"place": str(place)}))
-    outcome = pool.next()
+    outcome = take(pool)
 
     assert outcome.failure is not None
     assert [pid for pid in pids_in(place, 2) if alive(pid)] == []
@@ -362,3 +385,83 @@ def test_processes_that_cannot_start_are_one_clear_error(bench: Bench) -> None:
     assert done.returncode == 1
     assert "TrunklineError: worker processes cannot be kept running: " in done.stderr
     assert "No module named 'trunkline'" in done.stderr
+
+
+# ---------------------------------------------------------------- what a datum leaves running
+
+LEFT = """
+    import os, subprocess
+    def f(*, place, apart):
+        child = os.posix_spawnp("sleep", ["sleep", "1000"], os.environ, setsid=apart)
+        inner = subprocess.run(
+            ["sh", "-c", "sleep 1000 >/dev/null 2>&1 & echo $!"], capture_output=True, start_new_session=apart
+        )
+        for pid in (child, int(inner.stdout)):
+            open(os.path.join(place, str(pid)), "w").close()
+        return {"pid.txt": str(os.getpid())}
+    def g():
+        done = subprocess.run(["true"])
+        return {"pid.txt": str(os.getpid())}
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("apart", [False, True])
+def test_what_a_function_leaves_running_ends_with_its_datum(
+    apart: bool, bench: Bench, tmp_path: Path
+) -> None:
+    place = tmp_path / "pids"
+    place.mkdir()
+    bench.code(LEFT)
+    pool = ProcessPool(1)
+    works = [bench.work("f", params={"place": str(place), "apart": apart}), bench.work("g"), bench.work("g")]
+
+    outcomes = everything(pool, works, 0.0001)
+
+    assert [outcome.failure for outcome in outcomes.values()] == [None] * 3
+    assert [pid for pid in pids_in(place, 2) if alive(pid)] == []
+    pids = [bench.out(outcomes[work.datum], "pid.txt") for work in works]
+    assert pids[0] != pids[1] == pids[2], "what the worker remembered of them is gone with it"
+    pool.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_function_that_leaves_processes_running_is_computed_elsewhere_from_then_on(
+    bench: Bench, tmp_path: Path
+) -> None:
+    place = tmp_path / "pids"
+    place.mkdir()
+    bench.code(LEFT)
+    mine = subprocess.Popen(["sleep", "1000"])
+    pool = AdaptivePool(1)
+    works = [bench.work("f", params={"place": str(place), "apart": False}) for _ in range(2)]
+    try:
+        outcomes = everything(pool, works, 0.0001)
+
+        pids = [bench.out(outcomes[work.datum], "pid.txt") == str(os.getpid()).encode() for work in works]
+        assert pids == [True, False]
+        ended = [alive(pid, patience=0.5) for pid in sorted(pids_in(place, 4))]
+        assert ended.count(True) <= 1, "whom its parent left behind is out of our reach here"
+        assert mine.poll() is None
+    finally:
+        mine.kill()
+        mine.wait()
+        pool.close()
+        for pid in pids_in(place, 4):
+            if alive(pid, patience=0.1):
+                os.kill(pid, signal.SIGKILL)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_what_leaves_a_commands_group_ends_with_it_too(bench: Bench, tmp_path: Path) -> None:
+    place = tmp_path / "pids"
+    place.mkdir()
+    pool = ProcessPool(1)
+    script = f"setsid sh -c 'sleep 1000 & touch {place}/$!; touch {place}/$$; wait' & sleep 0.2"
+    works = [bench.work(Command(("sh", "-c", script))), bench.work(Command(("true",)))]
+
+    outcomes = everything(pool, works)
+
+    assert [outcome.failure for outcome in outcomes.values()] == [None, None]
+    assert [pid for pid in pids_in(place, 2) if alive(pid)] == []
+    pool.close()

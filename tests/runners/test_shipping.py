@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -89,6 +90,15 @@ def test_the_packages_are_those_that_the_code_itself_imports() -> None:
     }
     assert list(packages(contents)) == ["python", "trunkline", "pandas", "pyarrow"]
     assert list(packages({"run.sh": b""})) == ["python", "trunkline"]
+
+
+def test_packages_that_count_as_code_are_compared_too(bench: Bench) -> None:
+    bench.code(CODE)
+    source = code_of(bench.root)("pipe.stage")
+    assert "dvc" not in shipment(source, REMOTE).packages
+    counted = shipment(source._replace(fingerprint=("dvc",)), REMOTE)
+    assert counted.packages["dvc"] == metadata.version("dvc")
+    assert counted.id != shipment(source, REMOTE).id
 
 
 def test_code_that_cannot_be_read(bench: Bench) -> None:

@@ -50,7 +50,7 @@ class Gather:
         """A dataset's version with its files."""
         path = dataset.path
         if path not in self._snapshots:
-            self._snapshots[path] = self._store.snapshot(path)
+            self._snapshots[path] = self._store.snapshot(path, fresh=False)
         return self._snapshots[path]
 
     def settle(self, path: str, version: Version | None, files: tuple[File, ...] | None = None) -> None:

@@ -7,20 +7,26 @@ stage with nothing to do never opens Parquet.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from trunkline.errors import StoreError
-from trunkline.model import ManifestRow
+from trunkline.model import Datum, ManifestRow
 from trunkline.ports import Facts, Store
 
 
 class ManifestFacts(NamedTuple):
-    """What a manifest says of its stage as a whole."""
+    """What a manifest says of its stage as a whole.
+
+    `packages` are the versions that counted as its code, `accepted` counts the datums whose outputs a
+    person accepted, though other code had made them.
+    """
 
     transform: str
     writer: str
     total: int
+    packages: Mapping[str, str] = {}  # nobody changes it
+    accepted: int = 0
 
 
 class ManifestReader(Protocol):
@@ -29,8 +35,8 @@ class ManifestReader(Protocol):
     def facts(self, paths: Sequence[str]) -> ManifestFacts:
         """From the footers alone."""
 
-    def rows(self, paths: Sequence[str]) -> tuple[ManifestRow, ...]:
-        """Every datum."""
+    def rows(self, paths: Sequence[str], like: Mapping[str, Datum]) -> tuple[ManifestRow, ...]:
+        """Every datum; one that equals one of `like` (by id) is that one."""
 
 
 class Manifests:
@@ -57,10 +63,13 @@ class Manifests:
         """A manifest with these facts was written: nobody needs to open it for them."""
         self._facts.put("manifest", oid, json.dumps(facts))
 
-    def rows(self, oid: str) -> tuple[ManifestRow, ...] | None:
-        """The manifest's rows; None where it is not in the cache, or damaged there."""
+    def rows(self, oid: str, like: Mapping[str, Datum] | None = None) -> tuple[ManifestRow, ...] | None:
+        """The manifest's rows; None where it is not in the cache, or damaged there.
+
+        A datum that equals one of `like` (by id) is that one.
+        """
         paths = self._paths(oid)
-        return None if paths is None else self._reader.rows(paths)
+        return None if paths is None else self._reader.rows(paths, like or {})
 
     def _paths(self, oid: str) -> list[str] | None:
         try:

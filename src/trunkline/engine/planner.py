@@ -10,9 +10,10 @@ below it; a stage that must run leaves `wait` below it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from trunkline import listing
+from trunkline.engine import unchanged
 from trunkline.engine.code import Code
 from trunkline.engine.gather import Gather
 from trunkline.engine.manifests import ManifestFacts, Manifests
@@ -30,9 +31,11 @@ from trunkline.model import (
     Plan,
     Reason,
     ReasonKind,
+    Reprocess,
     Snapshot,
     Stage,
     StagePlan,
+    Version,
 )
 from trunkline.plan import decide, graph
 from trunkline.ports import Ledger, Store
@@ -51,8 +54,8 @@ class Planner:
         self._code = code
         self._writer = writer
 
-    def plan(self, stages: Sequence[Stage], force: bool = False) -> Plan:
-        """Every stage's decision, in the order given (upstream first)."""
+    def plan(self, stages: Sequence[Stage], force: bool = False, pending: bool = False) -> Plan:
+        """Every stage's decision, in the order given (upstream first); one whose input is not there waits."""
         plans: dict[str, StagePlan] = {}
         for stage in stages:
             unknown = [
@@ -60,34 +63,58 @@ class Planner:
                 for name in graph.upstream(stage)
                 if name in plans and plans[name].decision in (Decision.RUN, Decision.WAIT)
             ]
-            if unknown:
-                plans[stage.ref] = decide.wait(stage, unknown)
-            else:
-                plans[stage.ref] = self.stage(stage, force=force)
-                self._predict(plans[stage.ref])
+            try:
+                if unknown and self._waits(stage, unknown, force, pending):
+                    plans[stage.ref] = decide.wait(stage, unknown)
+                    continue
+                plans[stage.ref] = self.stage(stage, force=force, pending=pending)
+            except MissingData as error:
+                said = ": ".join(filter(None, (error.message, error.hint)))
+                missing = Reason(ReasonKind.INPUT_MISSING, error.where, "", said)
+                plans[stage.ref] = StagePlan(stage, Decision.WAIT, (missing,))
+            self._predict(plans[stage.ref])
         return Plan(tuple(plans.values()))
 
-    def stage(self, stage: Stage, force: bool = False) -> StagePlan:
-        """One stage's decision. Its inputs must be known. Raises MissingData."""
-        entry = self.expected(stage)
+    def stage(self, stage: Stage, force: bool = False, pending: bool = False) -> StagePlan:
+        """One stage's decision. Its inputs must be known. Raises MissingData.
+
+        `pending`: what else waits for a reason to run (see `_pending`) is one.
+        """
         locked = self._store.lock_entry(stage.dvc_name)
-        code = self._code.files(stage)
-        reasons = decide.compare(entry, locked, frozenset(code))
-        facts = self._manifest_facts(stage, locked)
-        if facts is not None and facts.writer != self._writer:
-            reasons = (*reasons, Reason(ReasonKind.WRITER_CHANGED, "", facts.writer, self._writer))
-        if force:
-            reasons = (*reasons, Reason(ReasonKind.FORCED))
+        reasons = self._reasons(stage, locked, force, pending)
         if not reasons:
+            facts = self._manifest_facts(stage, locked)
             return decide.up_to_date(stage, facts.total if facts else None)
         return self._datums(stage, reasons, locked, force)
+
+    def _reasons(
+        self, stage: Stage, locked: LockEntry | None, force: bool, pending: bool
+    ) -> tuple[Reason, ...]:
+        """Why a stage must be looked at; none: it is up to date."""
+        code = self._code.files(stage)
+        reasons = self._named(stage, decide.compare(self.expected(stage), locked, frozenset(code)))
+        facts = self._manifest_facts(stage, locked)
+        if facts is not None:
+            reasons = (*reasons, *self._installed(stage, facts))
+        if force:
+            reasons = (*reasons, Reason(ReasonKind.FORCED))
+        if pending:
+            reasons = (*reasons, *self._pending(stage))
+        return reasons
+
+    def _waits(self, stage: Stage, unknown: Sequence[str], force: bool, pending: bool) -> bool:
+        """Whether a stage waits for these: not where none of them starts it, and nothing else does."""
+        if any(leaf.propagation and leaf.dataset.name in unknown for leaf in stage.leaves):
+            return True
+        return bool(self._reasons(stage, self._store.lock_entry(stage.dvc_name), force, pending))
 
     def expected(self, stage: Stage) -> LockEntry:
         """The stage's entry in dvc.lock as the world is now, with the outputs of the workspace."""
         deps = {path: self._code_item(path) for path in self._code.files(stage)}
         for leaf in stage.leaves:
-            item = self._input_item(stage, leaf)
-            deps[item.path] = item
+            if leaf.propagation:
+                item = self._input_item(stage, leaf)
+                deps[item.path] = item
         outs = [self._output_item(path) for path in sorted((stage.path, stage.manifest_path))]
         return LockEntry(
             cmd=stage.command,
@@ -97,7 +124,7 @@ class Planner:
         )
 
     def accepted(self, stage: Stage) -> str:
-        """How outputs came to be accepted that code and inputs as they are did not make; "" where they did."""
+        """How `dvc commit` accepted what code and inputs as they are did not make; "" where it did not."""
         locked = self._store.lock_entry(stage.dvc_name)
         facts = self._manifest_facts(stage, locked)
         if facts is None:
@@ -107,34 +134,71 @@ class Planner:
         rows, output = self._recall(stage, locked), _item(locked, stage.path)
         if not rows or output is None:
             return ""
-        if {row.key for row in rows} != set(self._keyed(stage)[1]):
+        made, wanted = {row.key for row in rows}, set(self.keyed(stage)[1])
+        follows = all(leaf.propagation for leaf in stage.leaves)
+        missing = wanted - made
+        if missing:
+            missing = missing.difference(self._ledger.recovered(stage.ref))
+        if follows and (missing or not made <= wanted):
             return "accepted by dvc commit: other inputs made these outputs"
         files = decide.merge((row.datum.name, row.files) for row in rows)
         if listing.version(files).oid != output.md5:
             return "accepted by dvc commit: these outputs were edited after they had been made"
         return ""
 
-    def published(self, manifest: str, transform: str, total: int) -> None:
-        """This manifest was written, of results that are recorded: planning need not look into it."""
-        self._ledger.learn(manifest, ())
-        self._manifests.remember(manifest, ManifestFacts(transform, self._writer, total))
+    def publish(self, stage: Stage, rows: Sequence[ManifestRow], transform: str) -> Version:
+        """Write the stage's manifest, of results that are recorded: planning need not look into it."""
+        packages = self._code.packages(stage)
+        manifest = self._store.save_manifest(stage.manifest_path, rows, transform, packages)
+        accepted = sum(row.made != "" for row in rows)
+        self._ledger.learn(manifest.oid, ())
+        facts = ManifestFacts(transform, self._writer, len(rows), packages, accepted)
+        self._manifests.remember(manifest.oid, facts)
+        return manifest
 
     def transform(self, stage: Stage) -> str:
         """The digest of what the stage does to a datum."""
         from trunkline.plan.keys import transform_digest
 
-        return transform_digest(stage, self._code.digest(stage), self._writer)
+        return transform_digest(stage, self._code.digest(stage), self._writer, self._code.packages(stage))
+
+    def facts(self, stage: Stage) -> ManifestFacts | None:
+        """What the manifest that dvc.lock names says as a whole; None where it cannot be had."""
+        return self._manifest_facts(stage, self._store.lock_entry(stage.dvc_name))
+
+    def rows(self, stage: Stage) -> tuple[ManifestRow, ...]:
+        """The rows of the manifest that dvc.lock names; none where it cannot be had."""
+        return self._recall(stage, self._store.lock_entry(stage.dvc_name))
+
+    def keyed(self, stage: Stage, transform: str = "") -> tuple[tuple[Datum, ...], list[str]]:
+        """The stage's datums with their keys, under its own transform or another."""
+        from trunkline.plan.keys import datum_keys
+
+        datums = self.datums(stage)
+        return datums, datum_keys(datums, transform or self.transform(stage), stage.leaves)
 
     def examine(self, stage: Stage, plan: StagePlan) -> tuple[DatumPlan, ...]:
         """The datums of a stage with this plan, also where it is up to date and the plan has none."""
         if not plan.up_to_date:
-            return plan.datums
-        datums, keys = self._keyed(stage)
+            return self._with_runs(plan.datums)
+        datums, keys = self.keyed(stage)
         self._recall(stage, self._store.lock_entry(stage.dvc_name))
         known = self._ledger.results(keys)
         return tuple(
             DatumPlan(datum, key, Decision.REUSE, (), known.get(key))
             for datum, key in zip(datums, keys, strict=True)
+        )
+
+    def _with_runs(self, plans: Sequence[DatumPlan]) -> tuple[DatumPlan, ...]:
+        """The same with what planning did not ask for: which runs made the results, in which time."""
+        results = self._ledger.results([item.key for item in plans if item.result and not item.result.run])
+        return tuple(
+            item._replace(result=results[item.key])
+            if item.key in results
+            and item.result is not None
+            and results[item.key].files == item.result.files
+            else item
+            for item in plans
         )
 
     def datums(self, stage: Stage) -> tuple[Datum, ...]:
@@ -153,24 +217,73 @@ class Planner:
             found[leaf.dataset.name] = snapshot
         return found
 
+    def _named(self, stage: Stage, reasons: tuple[Reason, ...]) -> tuple[Reason, ...]:
+        """The reasons with what is known beside the lock: which functions, which stage."""
+        made = [leaf.dataset.path for leaf in stage.leaves if leaf.dataset.kind is DatasetKind.STAGE]
+        named = []
+        for reason in reasons:
+            if reason.kind is ReasonKind.CODE_CHANGED:
+                reason = reason._replace(parts=self._code.parts(stage, reason.subject, reason.old))
+            elif reason.kind is ReasonKind.DATASET_CHANGED and any(
+                f"{reason.subject}/".startswith(f"{path}/") for path in made if reason.old and reason.new
+            ):
+                reason = reason._replace(kind=ReasonKind.UPSTREAM_CHANGED)
+            named.append(reason)
+        return tuple(named)
+
+    def _installed(self, stage: Stage, facts: ManifestFacts) -> Iterator[Reason]:
+        """What is installed here and was another when the manifest was written: dvc.lock has no place for it."""
+        if facts.writer != self._writer:
+            yield Reason(ReasonKind.WRITER_CHANGED, "", facts.writer, self._writer)
+        now = self._code.packages(stage)
+        for name in sorted({*now, *facts.packages}):
+            old, new = facts.packages.get(name, ""), now.get(name, "")
+            if old != new:
+                yield Reason(ReasonKind.PACKAGE_CHANGED, name, old, new)
+
+    def _pending(self, stage: Stage) -> Iterator[Reason]:
+        """That datums of a stage were recovered, or are to be run with every run."""
+        if stage.reprocess is Reprocess.EVERY_JOB:
+            yield Reason(ReasonKind.EVERY_JOB)
+        recovered = self._ledger.recovered(stage.ref)
+        count = sum(key in recovered for key in self.keyed(stage)[1]) if recovered else 0
+        if count:
+            yield Reason(ReasonKind.RECOVERED, new=str(count))
+
     def _datums(
         self, stage: Stage, reasons: tuple[Reason, ...], locked: LockEntry | None, force: bool
     ) -> StagePlan:
-        datums, keys = self._keyed(stage)
-        previous = self._recall(stage, locked)
-        known = {} if force else self._ledger.results(keys)
-        evicted = self._store.evicted(file for result in known.values() for file in result.files)
-        plans = decide.decide_datums(datums, keys, known, evicted, {row.datum.id: row for row in previous})
+        from trunkline.plan.keys import datum_keys
+
+        datums, transform = self.datums(stage), self.transform(stage)
+        recalled = self._recall(stage, locked, {datum.id: datum for datum in datums})
+        rows = {row.datum.id: row for row in recalled}
+        facts = self._manifest_facts(stage, locked)
+        again = force or stage.reprocess is Reprocess.EVERY_JOB
+        last = facts is not None and facts.transform == transform and unchanged.may_be_kept(reasons)
+        keys, known = unchanged.kept(
+            datums, {} if again or not last else rows, lambda some: datum_keys(some, transform, stage.leaves)
+        )
+        if not again:
+            known |= self._ledger.results([key for key in keys if key not in known])
+        files = (file for result in known.values() for file in result.files)
+        evicted = self._store.evicted(files, near=stage.path)
+        reasons = (*reasons, *self._not_made(stage, reasons, locked))
+        references = {leaf.name for leaf in stage.leaves if leaf.reference}
+        plans = decide.decide_datums(datums, keys, known, evicted, rows, references)
         version = None
         if not any(plan.decision is Decision.RUN for plan in plans):
             version = listing.version(decide.outputs(plans, stage.ref))
         return decide.conclude(stage, reasons, plans, version, locked)
 
-    def _keyed(self, stage: Stage) -> tuple[tuple[Datum, ...], list[str]]:
-        from trunkline.plan.keys import datum_keys
-
-        datums = self.datums(stage)
-        return datums, datum_keys(datums, self.transform(stage))
+    def _not_made(
+        self, stage: Stage, reasons: tuple[Reason, ...], locked: LockEntry | None
+    ) -> Iterator[Reason]:
+        """That `dvc commit` accepted what other code had made, where nothing else says why all of it runs."""
+        facts = self._manifest_facts(stage, locked)
+        told = any(map(decide.concerns_all, reasons))
+        if not told and facts is not None and facts.transform != self.transform(stage):
+            yield Reason(ReasonKind.NOT_MADE)
 
     def _predict(self, plan: StagePlan) -> None:
         """Let what is downstream see the output that this stage will have."""
@@ -186,10 +299,12 @@ class Planner:
         manifest = _item(locked, stage.manifest_path)
         return None if manifest is None else self._manifests.facts(manifest.md5)
 
-    def _recall(self, stage: Stage, locked: LockEntry | None) -> tuple[ManifestRow, ...]:
+    def _recall(
+        self, stage: Stage, locked: LockEntry | None, like: Mapping[str, Datum] | None = None
+    ) -> tuple[ManifestRow, ...]:
         """The rows of the locked manifest, made known to the ledger; none where it cannot be had."""
         manifest = _item(locked, stage.manifest_path)
-        rows = None if manifest is None else self._manifests.rows(manifest.md5)
+        rows = None if manifest is None else self._manifests.rows(manifest.md5, like)
         if manifest is None or rows is None:
             return ()
         if not self._ledger.knows(manifest.md5):

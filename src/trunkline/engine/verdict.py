@@ -23,6 +23,18 @@ def check_declared(stage: Stage, paths: set[str]) -> None:
                 )
 
 
+def out_of_time(stage: Stage, done: int, left: int) -> StageFailed:
+    """The error of a stage whose datums took longer than its `job_timeout`."""
+    limit = stage.declaration.get("job_timeout", f"{stage.job_timeout:g} s")
+    kept = f"{_count(done)} of it {'is' if done == 1 else 'are'} done and kept, " if done else ""
+    return StageFailed(
+        f"stage {stage.ref} took longer than its job_timeout of {limit}: {kept}"
+        f"{left} {'was' if left == 1 else 'were'} not done by then",
+        where=stage.pipeline_file,
+        hint="allow it more time, or run it again: what is done is reused",
+    )
+
+
 def verdict(reports: Sequence[StageReport], errors: Mapping[str, TrunklineError]) -> TrunklineError | None:
     """The error of a run with these reports; None where nothing failed.
 

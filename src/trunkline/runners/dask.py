@@ -14,7 +14,11 @@ what only waited there none, and after the third we take a datum back. Where Das
 other versions) is tried again as well, that often and perhaps elsewhere. What the user's code does wrong
 is an outcome at once, as everywhere.
 
-On a worker a datum that is cancelled, or whose run has died, is ended within a second.
+On a worker a datum that is cancelled, or whose run has died, is ended within a second. What a stage
+declares holds there as it does here, because the same processes execute its datums: time and memory,
+`err_cmd`, exit codes; and here no more of them are on the cluster at a time than `parallelism` says. Not so:
+`datum_set_spec` (Dask hands out datums one by one), the processors that a datum is kept to, and `err_cmd`
+where a machine was lost. The values of secrets are not sent: the workers' environment has to have them.
 """
 
 from __future__ import annotations
@@ -22,7 +26,8 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections import deque
+import time
+from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -83,6 +88,7 @@ class DaskPool:
         self._queue: deque[Work] = deque()
         self._flights: dict[str, _Flight] = {}  # by Dask's key; whoever takes one out hands it back
         self._landing = 0  # taken out, and not handed back yet
+        self._cancelled: set[str] = set()  # stages
         self._done: deque[Outcome | TrunklineError] = deque()
         self._news = threading.Condition()
         self._shipments: dict[str, Any] = {}  # by stage, as futures
@@ -105,13 +111,19 @@ class DaskPool:
             raise RuntimeError("the pool is closed")
         self._queue.append(work)
 
-    def next(self) -> Outcome:
-        """Block until one datum is done. Raises TrunklineError where the cluster or the remote is lost."""
+    def next(self, timeout: float | None = None) -> Outcome | None:
+        """Block until one datum is done, or `timeout` seconds: None where none is by then.
+
+        Raises TrunklineError where the cluster or the remote is lost.
+        """
         if not self.outstanding:
             raise LookupError("no datum is outstanding")
-        while not self.ready(_LOOK):
+        until = None if timeout is None else time.monotonic() + timeout
+        while not self.ready(_LOOK if until is None else max(0.0, min(_LOOK, until - time.monotonic()))):
             if self._cluster is not None:
                 self._cluster.check()
+            if until is not None and time.monotonic() >= until:
+                return None
         found = self._done.popleft()
         if isinstance(found, TrunklineError):
             raise found
@@ -119,10 +131,23 @@ class DaskPool:
 
     def ready(self, timeout: float = 0) -> bool:
         """Submit some datums, wait up to `timeout` seconds, say whether an outcome is there."""
-        if self._queue:
-            self._send()
+        more = self._send() if self._queue else False
         with self._news:
-            return self._news.wait_for(lambda: bool(self._done), 0 if self._queue else timeout)
+            return self._news.wait_for(lambda: bool(self._done), 0 if more else timeout)
+
+    def cancel(self, stage: str) -> list[Outcome]:
+        """Forget what is queued of a stage, end what runs of it; what was done by then."""
+        self._queue = deque(work for work in self._queue if work.stage != stage)
+        with self._news:
+            self._cancelled.add(stage)
+            keys = [key for key, flight in self._flights.items() if flight.work.stage == stage]
+            futures = [self._flights.pop(key).future for key in keys]
+            done = list(self._done)
+            mine = [each for each in done if isinstance(each, Outcome) and each.stage == stage]
+            self._done = deque(e for e in done if isinstance(e, TrunklineError) or e.stage != stage)
+        if futures and self._cluster is not None:
+            self._cluster.cancel([each for each in futures if each is not None])
+        return mine
 
     def close(self, *, now: bool = False) -> None:
         """Cancel what is on the cluster, whose outcomes nobody would take; end a cluster of our own."""
@@ -138,12 +163,30 @@ class DaskPool:
 
     # ------------------------------------------------------------ out
 
-    def _send(self) -> None:
-        works = [self._queue.popleft() for _ in range(min(_CHUNK, len(self._queue)))]
+    def _send(self) -> bool:
+        """Send some datums; whether there may be more to send."""
+        works = self._next()
+        if not works:
+            return False
         cluster = self._connected(os.path.dirname(works[0].scratch))
         self._push(works)
         for work in works:
             self._launch(cluster, _Flight(work))
+        return bool(self._queue)
+
+    def _next(self) -> list[Work]:
+        """What comes next: not more of a stage at a time than its `parallelism`."""
+        with self._news:
+            flying = Counter(flight.work.stage for flight in self._flights.values())
+        chosen: list[Work] = []
+        kept: deque[Work] = deque()
+        while self._queue and len(chosen) < _CHUNK:
+            work = self._queue.popleft()
+            free = work.parallelism is None or flying[work.stage] < work.parallelism
+            flying[work.stage] += free
+            (chosen if free else kept).append(work)
+        self._queue.extendleft(reversed(kept))
+        return chosen
 
     def _connected(self, folder: str) -> Cluster:
         if self._cluster is None:
@@ -213,7 +256,7 @@ class DaskPool:
             found = TrunklineError(f"what Dask handed back is of no use: {type(raised).__name__}: {raised}")
         with self._news:
             self._landing -= 1
-            if found is not None:
+            if found is not None and flight.work.stage not in self._cancelled:
                 self._done.append(found)
                 self._news.notify()
 
@@ -247,9 +290,8 @@ class DaskPool:
                 text.replace(returned.root, work.root)
                 for text in (outcome.failure.message, outcome.failure.traceback)
             )
-            return _failed(
-                work, replace(outcome.failure, message=message, traceback=traceback), outcome.seconds
-            )
+            failure = replace(outcome.failure, message=message, traceback=traceback)
+            return replace(_failed(work, failure, outcome.seconds), recovered=outcome.recovered)
         scratch, out = make_own_scratch(work)
         try:
             for file in outcome.files:

@@ -139,7 +139,7 @@ class Place:
         if bench is None:
             directory = os.path.join(self._directory, str(next(self._numbers)))
             os.makedirs(directory)
-            bench = _Bench(ProcessPool(1), directory)
+            bench = _Bench(ProcessPool(1, pinned=False), directory)
         try:
             yield bench
         except BaseException:
@@ -171,7 +171,9 @@ def _outcome(pool: ProcessPool, work: Work, wanted: Callable[[], bool]) -> Outco
     while not pool.ready(_LOOK):
         if not wanted():
             raise UnwantedError(work.datum)
-    return pool.next()
+    outcome = pool.next()
+    assert outcome is not None
+    return outcome
 
 
 def _without_paths(outcome: Outcome) -> Outcome:

@@ -6,9 +6,9 @@
 Kinds of our own: BadFunction (the function cannot be found or called), BadInput (a file is not what its
 suffix says), MissingData (an input left the cache), BadOutput (the result has no form as files),
 InputModified (the datum wrote to its input), DiskError (its files could not be laid out or written),
-ExitCode and CommandNotFound (commands), WorkerDied (the process, or the machine, ended), WorkerFailed
-and OutputLost (another machine could not compute it, or hand it over). Every other kind is the name of
-an exception.
+ExitCode and CommandNotFound (commands), TimedOut and OutOfMemory (more than the stage allows),
+MissingSecret, WorkerDied (the process, or the machine, ended), WorkerFailed and OutputLost (another
+machine could not compute it, or hand it over). Every other kind is the name of an exception.
 """
 
 from __future__ import annotations

@@ -8,6 +8,9 @@ pyarrow.dataset.Dataset, pathlib.Path (also without annotation), list[Path]. The
 so that no library is imported on their account, and an annotation that cannot be evaluated (its import
 stands under TYPE_CHECKING) still counts.
 
+An input that a datum has not got, as in a union or an outer join, leaves its parameter at its default:
+`weather: pd.DataFrame | None = None`.
+
 How a function is to be called is worked out once and kept: a stage calls it for every datum.
 """
 
@@ -15,6 +18,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
@@ -75,11 +79,14 @@ def bind(call: Callable[..., object], run: Function, inputs: Sequence[str], para
     return Binding(call, kinds, "out" in parameters and "out" not in params)
 
 
-def call(binding: Binding, work: Work, views: Views) -> Outputs:
-    """Execute one datum. Raises Fault and what the function raises."""
+def call(binding: Binding, work: Work, views: Views, ended: Callable[[], None] = lambda: None) -> Outputs:
+    """Execute one datum; `ended` is called between the function and its outputs.
+
+    Raises Fault and what the function raises.
+    """
     guards: list[Guard] = []
     try:
-        outputs = _call(binding, work, views, guards)
+        outputs = _call(binding, work, views, guards, ended)
     except BaseException as error:
         if not interrupts(error):
             check(guards, error)
@@ -91,16 +98,21 @@ def call(binding: Binding, work: Work, views: Views) -> Outputs:
         views.clear((name for name, kind in binding.kinds.items() if kind in _AS_PATHS), guards)
 
 
-def _call(binding: Binding, work: Work, views: Views, guards: list[Guard]) -> Outputs:
+def _call(
+    binding: Binding, work: Work, views: Views, guards: list[Guard], ended: Callable[[], None]
+) -> Outputs:
     arguments = {given.name: _arrive(binding, given, views, guards) for given in work.inputs}
     arguments.update({name: _fresh(value) for name, value in work.params.items()})
     if not binding.out:
-        return _write(binding.call(**arguments), work)
+        value = binding.call(**arguments)
+        ended()
+        return _write(value, work)
     own, out = make_own_scratch(work)
     value = binding.call(**arguments, out=Path(out))
+    ended()
     if value is not None:
         _write_beside(value, work.name, out)
-    return Outputs(tuple(collect(out)), own)
+    return Outputs(tuple(collect(out, guards)), own)
 
 
 def _write(value: object, work: Work) -> Outputs:
@@ -167,6 +179,9 @@ def _kind_of_type(annotation: Any) -> Kind | None:
     if annotation in (inspect.Parameter.empty, Any, object):
         return Kind.PATH
     arguments = typing.get_args(annotation)
+    if typing.get_origin(annotation) in (types.UnionType, typing.Union):
+        others = [each for each in arguments if each is not types.NoneType]
+        return _kind_of_type(others[0]) if len(others) == 1 else None
     if typing.get_origin(annotation) in _LISTS and len(arguments) == 1:
         return Kind.PATHS if _kind_of_type(arguments[0]) is Kind.PATH else None
     module = getattr(annotation, "__module__", "").partition(".")[0].lstrip("_")
@@ -176,6 +191,7 @@ def _kind_of_type(annotation: Any) -> Kind | None:
 def _kind_of_text(annotation: str) -> Kind | None:
     """An annotation that could not be evaluated, by the last part of its name."""
     text = annotation.replace(" ", "").strip("'\"")
+    text = text.removesuffix("|None").removeprefix("None|")
     if text.endswith("]"):
         outer, _, inner = text[:-1].partition("[")
         listed = outer.rpartition(".")[2] in ("list", "List", "Sequence")
@@ -188,6 +204,9 @@ def _kind_of_text(annotation: str) -> Kind | None:
 
 def _arrive(binding: Binding, given: WorkInput, views: Views, guards: list[Guard]) -> object:
     kind = binding.kinds[given.name]
+    if given.empty and kind not in _AS_PATHS:
+        message = f"the input `{given.name}` has no content (empty_files), so it can only arrive as a Path"
+        raise Fault("BadFunction", message)
     if kind is Kind.FRAME:
         return _convert().frame(given)
     if kind is Kind.TABLE:

@@ -11,6 +11,8 @@ Creating a file costs more than a small datum does. So while the datums of a sta
 descriptors point to one nameless spool, and only what it then holds is copied to the log. Longer
 datums write to their log directly, where it can be followed. The parent holds the spool as well:
 what a process said before it died is not lost.
+
+Values of secrets are masked on the way. A Python stage that has some writes to the spool whatever it takes.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 from trunkline.model import Work
+from trunkline.runners.secrets import NOTHING, Mask, mask
 
 _SHORT = 0.05  # seconds; above it, somebody may want to follow the log
 
@@ -47,6 +50,8 @@ class LazyLog(io.TextIOBase):
 
     def __init__(self) -> None:
         self.path = ""
+        self.mask = NOTHING
+        self._line = ""  # begun, where it has to be masked as a whole
         self._stream: io.TextIOWrapper | None = None
 
     @property
@@ -61,7 +66,7 @@ class LazyLog(io.TextIOBase):
     def write(self, text: str) -> int:
         """Append `text`, at once where it ends a line."""
         if text and self.path:
-            self._opened().write(text)
+            self._opened().write(self._masked(text) if self.mask else text)
         elif text and sys.__stderr__ is not None:
             sys.__stderr__.write(text)
         return len(text)
@@ -77,10 +82,18 @@ class LazyLog(io.TextIOBase):
 
     def release(self) -> None:
         """End the datum's log."""
-        self.path = ""
+        if self._line:
+            self._opened().write(self.mask.text(self._line))
+            self._line = ""
+        self.path, self.mask = "", NOTHING
         if self._stream is not None:
             self._stream.close()
             self._stream = None
+
+    def _masked(self, text: str) -> str:
+        """The lines that end in `text`, without values of secrets."""
+        whole, end, self._line = (self._line + text).rpartition("\n")
+        return self.mask.text(whole + end)
 
     def _opened(self) -> io.TextIOWrapper:
         if self._stream is None:
@@ -100,7 +113,7 @@ class Streams:
     def __call__(self, work: Work) -> Iterator[None]:
         """Do so while the context is open."""
         kept = sys.stdout, sys.stderr
-        self._log.path = work.log
+        self._log.path, self._log.mask = work.log, mask(work)
         sys.stdout = sys.stderr = self._log
         try:
             yield
@@ -123,7 +136,8 @@ class Descriptors:
     @contextlib.contextmanager
     def __call__(self, work: Work) -> Iterator[None]:
         """Do so while the context is open."""
-        direct = self._seconds.get(work.stage, 1.0) > _SHORT
+        hide = mask(work)
+        direct = not hide and self._seconds.get(work.stage, 1.0) > _SHORT
         if direct:
             descriptor = open_log(work.log)
             self._point(descriptor)
@@ -137,7 +151,7 @@ class Descriptors:
                 self._point(self._spool)
                 drop_empty(work.log)
             else:
-                move_spool(self._spool, work.log)
+                move_spool(self._spool, work.log, hide)
 
     def took(self, stage: str, seconds: float) -> None:
         """Note how long the last datum of `stage` took."""
@@ -166,16 +180,17 @@ def drop_empty(path: str) -> None:
             os.unlink(path)
 
 
-def move_spool(spool: int, path: str) -> None:
-    """Append what the spool holds to the log at `path`, and empty it."""
+def move_spool(spool: int, path: str, hide: Mask = NOTHING) -> None:
+    """Append what the spool holds to the log at `path`, masked, and empty it."""
     size = os.fstat(spool).st_size
     if not size:
         return
     descriptor = open_log(path)
     with open(descriptor, "wb") as log:
-        position = 0
+        position, masked = 0, hide.stream()
         while data := os.pread(spool, 1 << 20, position):
-            log.write(data)
+            log.write(masked.feed(data) if hide else data)
             position += len(data)
+        log.write(masked.rest())
     os.ftruncate(spool, 0)
     os.lseek(spool, 0, os.SEEK_SET)

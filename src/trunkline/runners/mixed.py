@@ -9,6 +9,7 @@ do we wait.
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar, runtime_checkable
@@ -37,6 +38,7 @@ class MixedPool(Generic[Name]):
         self._make = make
         self._pools: dict[Name, Pool] = {}
         self._outstanding: Counter[Name] = Counter()
+        self._of_stage: Counter[tuple[Name, str]] = Counter()
         self._closed = False
 
     def submit(self, work: Work, expected: float | None = None) -> None:
@@ -48,16 +50,30 @@ class MixedPool(Generic[Name]):
             self._pools[name] = self._make(name)
         self._pools[name].submit(work, expected)
         self._outstanding[name] += 1
+        self._of_stage[name, work.stage] += 1
 
-    def next(self) -> Outcome:
-        """Block until one datum is done."""
+    def next(self, timeout: float | None = None) -> Outcome | None:
+        """Block until one datum is done, or about `timeout` seconds: None where none is by then."""
         names = [name for name, count in self._outstanding.items() if count]
         if not names:
             raise LookupError("no datum is outstanding")
-        name = names[0] if len(names) == 1 else self._first(names)
-        outcome = self._pools[name].next()
-        self._outstanding[name] -= 1
-        return outcome
+        chosen = names if len(names) == 1 else self._first(names, timeout)
+        for name in chosen:
+            outcome = self._pools[name].next(timeout)
+            if outcome is not None:
+                self._outstanding[name] -= 1
+                self._of_stage[name, outcome.stage] -= 1
+            return outcome
+        return None
+
+    def cancel(self, stage: str) -> list[Outcome]:
+        """Forget what is queued of a stage, end what runs of it; what was done by then."""
+        done = []
+        for name, pool in self._pools.items():
+            if count := self._of_stage.pop((name, stage), 0):
+                self._outstanding[name] -= count
+                done += pool.cancel(stage)
+        return done
 
     def close(self, *, now: bool = False) -> None:
         """End every process of the pools; with `now`, without waiting for running datums."""
@@ -65,13 +81,16 @@ class MixedPool(Generic[Name]):
         for pool in self._pools.values():
             pool.close(now=now)
 
-    def _first(self, names: list[Name]) -> Name:
+    def _first(self, names: list[Name], timeout: float | None) -> list[Name]:
         """The pool to take from: one with something ready, one that computes here, the next to be ready."""
+        until = None if timeout is None else time.monotonic() + timeout
         away = {name: pool for name in names if isinstance(pool := self._pools[name], Elsewhere)}
         here = [name for name in names if name not in away]
         while True:
             for name, pool in away.items():
                 if pool.ready(0 if here else _TURN):
-                    return name
+                    return [name]
             if here:
-                return here[0]
+                return here[:1]
+            if until is not None and time.monotonic() >= until:
+                return []

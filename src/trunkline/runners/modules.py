@@ -115,8 +115,9 @@ def _leave(hook: _Hook) -> None:
 
 def _look_anew(root: str) -> None:
     """Make the import system ask its hooks again for directories of the project."""
-    for path in [path for path in sys.path_importer_cache if _inside(path, root)]:
-        del sys.path_importer_cache[path]
+    for path in list(sys.path_importer_cache):  # a copy: Prefect is being imported in another thread
+        if _inside(path, root):
+            sys.path_importer_cache.pop(path, None)
     importlib.invalidate_caches()
 
 
@@ -130,7 +131,8 @@ def _inside(path: str, root: str) -> bool:
 
 def _forget() -> None:
     """Drop every module that FreshLoader loaded, and the packages without a file that led to them."""
-    fresh = [name for name, module in sys.modules.items() if isinstance(_loader(module), FreshLoader)]
+    there = sys.modules.copy()  # which other threads change: Prefect is imported beside the engine
+    fresh = [name for name, module in there.items() if isinstance(_loader(module), FreshLoader)]
     for name in fresh:
         sys.modules.pop(name, None)
         while name := name.rpartition(".")[0]:
@@ -184,7 +186,7 @@ def _claim(root: str, name: str) -> None:
     if parts[0] == "trunkline" or all(module is not None and _lies_in(module, root) for module in there):
         return
     if any(module is not None and not _lies_in(module, root) for module in there):
-        for other in [key for key in sys.modules if key.partition(".")[0] == parts[0]]:
+        for other in [key for key in list(sys.modules) if key.partition(".")[0] == parts[0]]:
             del sys.modules[other]
     spec = PathFinder.find_spec(parts[0], [root])
     if spec is not None and spec.origin is None and parts[0] not in sys.modules:

@@ -11,7 +11,8 @@
 
 Equal values give equal bytes. Functions with `out: Path` and commands write files themselves; these
 are collected: symbolic links become the content they point to, a file with a second name elsewhere
-becomes a copy (it would change in the cache with its other name), empty directories are left out.
+becomes a copy (it would change in the cache with its other name), empty directories are left out. A link
+to an input without content (`empty_files`) becomes what the input has.
 
 A path may not leave the output, nor have a name that DVC or git would not carry.
 """
@@ -23,15 +24,16 @@ import os
 import posixpath
 import shutil
 import stat
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib import import_module
 from typing import Any, NamedTuple
 
 from trunkline.digest import md5_bytes, md5_file
 from trunkline.model import File, Work
 from trunkline.runners.failures import Fault
-from trunkline.runners.views import remove_tree
+from trunkline.runners.views import Guard, contents, copy_file, remove_tree
 
+_Place = tuple[int, int]  # device, inode
 _HIDDEN = {".dvc", ".git", ".hg", ".dvcignore", ".gitignore"}  # DVC or git would pass these over
 _LARGE = 1 << 20  # bytes: above it threads pay, below it they cost
 _SUFFIXES = ".parquet, .csv, .json, .jsonl, .txt, .md, .html, .onnx"
@@ -89,11 +91,11 @@ def make_own_scratch(work: Work) -> tuple[str, str]:
     return scratch, out
 
 
-def collect(out: str) -> list[File]:
-    """The files below `out`, hashed. Raises Fault."""
+def collect(out: str, guards: Iterable[Guard] = ()) -> list[File]:
+    """The files below `out`, hashed; `guards` are those of the datum's inputs. Raises Fault."""
     if os.path.islink(out) or not os.path.isdir(out):
         raise Fault("BadOutput", "pfs/out is gone or no directory: write files into it, do not replace it")
-    found = list(_walk(out, ""))
+    found = list(_Walk(contents(guards)).files(out, ""))
     hashes = _hashes([full for _, full, _ in found], [size for _, _, size in found])
     return [File(path, md5, size) for (path, _, size), md5 in zip(found, hashes, strict=True)]
 
@@ -269,46 +271,97 @@ def _no_output(value: object, name: str) -> str:
 # ---------------------------------------------------------------- written files
 
 
-def _walk(directory: str, prefix: str) -> Iterator[tuple[str, str, int]]:
-    """(path, full path, size) of every file below, links made real."""
-    with os.scandir(directory) as entries:
-        ordered = sorted(entries, key=lambda entry: entry.name)
-    for entry in ordered:
-        path = prefix + entry.name
-        check_path(path)
-        link = entry.is_symlink()
-        if link:
-            _materialise(entry.path, path)
-        if os.path.isdir(entry.path) if link else entry.is_dir():
-            yield from _walk(entry.path, f"{path}/")
+class _Walk:
+    """Goes through what a datum wrote. `contents`: the object behind an input without content, by path."""
+
+    def __init__(self, contents: Mapping[str, str]) -> None:
+        self._contents = contents
+        self._inodes = {_inode(path): content for path, content in contents.items() if os.path.exists(path)}
+
+    def files(self, directory: str, prefix: str) -> Iterator[tuple[str, str, int]]:
+        """(path, full path, size) of every file below, links made real."""
+        with os.scandir(directory) as entries:
+            ordered = sorted(entries, key=lambda entry: entry.name)
+        for entry in ordered:
+            path = prefix + entry.name
+            check_path(path)
+            link = entry.is_symlink()
+            if link:
+                self._materialise(entry.path, path)
+            if os.path.isdir(entry.path) if link else entry.is_dir():
+                yield from self.files(entry.path, f"{path}/")
+            else:
+                yield path, entry.path, self._make_own(entry.path, path)
+
+    def _materialise(self, link: str, path: str) -> None:
+        """Put the content that a symbolic link points to in the link's place."""
+        target = os.path.realpath(link)
+        status = _followed(target, path)
+        os.unlink(link)
+        self._take(target, status, link, path, _around(os.path.dirname(link)))
+
+    def _take(self, source: str, status: os.stat_result, target: str, path: str, around: set[_Place]) -> None:
+        """Copy a file, or a directory with what its links point to; `around` are those that it lies in."""
+        place = (status.st_dev, status.st_ino)
+        if stat.S_ISREG(status.st_mode):
+            self._copy(source, target)
+        elif not stat.S_ISDIR(status.st_mode):
+            raise Fault("BadOutput", f"{path} is no file but a pipe, a socket or a device")
+        elif place in around:
+            raise Fault("BadOutput", f"{path} is a link to a directory that it lies in")
         else:
-            yield path, entry.path, _make_own(entry.path, path)
+            os.mkdir(target)
+            for name in sorted(os.listdir(source)):
+                inner, where = os.path.join(source, name), f"{path}/{name}"
+                self._take(
+                    inner, _followed(inner, where), os.path.join(target, name), where, around | {place}
+                )
 
-
-def _materialise(link: str, path: str) -> None:
-    """Put the content that a symbolic link points to in the link's place."""
-    target = os.path.realpath(link)
-    if not os.path.exists(target):
-        raise Fault("BadOutput", f"{path} is a link that leads nowhere")
-    os.unlink(link)
-    if not os.path.isdir(target):
-        shutil.copyfile(target, link)
-        return
-    if f"{os.path.realpath(os.path.dirname(link))}/".startswith(f"{target}/"):
-        raise Fault("BadOutput", f"{path} is a link to a directory that it lies in")
-    shutil.copytree(target, link, symlinks=False, copy_function=shutil.copyfile)
-
-
-def _make_own(file: str, path: str) -> int:
-    """See to it that `file` is a plain file, and that no other name leads to it; its size."""
-    status = os.lstat(file)
-    if not stat.S_ISREG(status.st_mode):
-        raise Fault("BadOutput", f"{path} is no file but a pipe, a socket or a device")
-    if status.st_nlink > 1:
+    def _make_own(self, file: str, path: str) -> int:
+        """See to it that `file` is a plain file, and that no other name leads to it; its size."""
+        status = os.lstat(file)
+        if not stat.S_ISREG(status.st_mode):
+            raise Fault("BadOutput", f"{path} is no file but a pipe, a socket or a device")
+        if status.st_nlink == 1:
+            return status.st_size
         copy = f"{file}.trunkline-copy"
-        shutil.copyfile(file, copy)
+        self._copy(file, copy)
         os.replace(copy, file)
-    return status.st_size
+        return os.lstat(file).st_size
+
+    def _copy(self, source: str, target: str) -> None:
+        content = self._contents.get(os.path.realpath(source)) if self._contents else None
+        content = content or (self._inodes.get(_inode(source)) if self._inodes else None)
+        if content is None:
+            shutil.copyfile(source, target)
+        elif os.path.exists(content):
+            copy_file(content, target)
+        else:
+            name = os.path.basename(source)
+            raise Fault(
+                "MissingData", f"an output links to the input {name}, whose content is not in the cache"
+            )
+
+
+def _followed(file: str, path: str) -> os.stat_result:
+    try:
+        return os.stat(file)
+    except OSError as error:  # also a circle of links
+        raise Fault("BadOutput", f"{path} is a link that leads nowhere") from error
+
+
+def _around(directory: str) -> set[_Place]:
+    """A directory and all above it."""
+    here = os.path.realpath(directory)
+    found = {_inode(here)}
+    while here != (here := os.path.dirname(here)):
+        found.add(_inode(here))
+    return found
+
+
+def _inode(path: str) -> _Place:
+    status = os.stat(path)
+    return status.st_dev, status.st_ino
 
 
 def check_path(path: str) -> None:

@@ -8,14 +8,15 @@ Worker processes cost about as long to start as the stage's imports take. So a s
 what it has taken and what is queued of it come to more than a second, and more than one datum of it is
 queued; once processes are there, a stage of several datums is not tried inline first. Stages that wait
 beside each other go to processes unless they are known to be short, because inline one would hold up
-the other. Commands always do: there they, and all they start, end with us however we end, and a process
-is started for them anyway.
+the other. What has to be kept apart always does: commands, which there end with us, with all that they
+start, however we end; a stage whose datums may be ended before their time; one with secrets; one that
+leaves processes running; and one that has ended the process that computed it when it last ran.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from trunkline.model import Command, Outcome, Work
@@ -40,11 +41,16 @@ class InlinePool:
             raise RuntimeError("the pool is closed")
         self._queue.append(work)
 
-    def next(self) -> Outcome:
-        """Execute one datum."""
+    def next(self, timeout: float | None = None) -> Outcome:
+        """Execute one datum, however long that takes."""
         if not self._queue:
             raise LookupError("no datum is outstanding")
         return self._executor.execute(self._queue.popleft())
+
+    def cancel(self, stage: str) -> list[Outcome]:
+        """Forget what is queued of a stage."""
+        self._queue = deque(work for work in self._queue if work.stage != stage)
+        return []
 
     def close(self, *, now: bool = False) -> None:
         """Forget what is queued."""
@@ -53,14 +59,24 @@ class InlinePool:
         self._executor.close()
 
 
+def apart(work: Work) -> bool:
+    """Whether a datum needs a process that is not ours."""
+    limited = work.timeout is not None or work.job_timeout is not None or work.resources is not None
+    return isinstance(work.run, Command) or limited or bool(work.secrets)
+
+
 class Load(NamedTuple):
-    """What a stage has queued, and what is known of it. Seconds; `each` None where not known."""
+    """What a stage has queued, and what is known of it. Seconds; `each` None where not known.
+
+    `apart`: it needs processes. `parallelism` is declared, or None.
+    """
 
     stage: str
     queued: int
     each: float | None
     spent: float
-    command: bool
+    apart: bool
+    parallelism: int | None = None
 
     @property
     def total(self) -> float | None:
@@ -76,7 +92,7 @@ def outgrown(loads: Iterable[Load], *, warm: bool, busy: bool, enough: float = E
     away = set()
     for load in waiting:
         outgrew = load.spent + (load.total or 0.0) > enough or (warm and load in heavy)
-        if load.command or (beside and load in heavy) or (load.queued > 1 and outgrew):
+        if load.apart or (beside and load in heavy) or (load.queued > 1 and outgrew):
             away.add(load.stage)
     return away
 
@@ -84,9 +100,10 @@ def outgrown(loads: Iterable[Load], *, warm: bool, busy: bool, enough: float = E
 class _Stage:
     """One stage's datums in this pool."""
 
-    def __init__(self, name: str, command: bool) -> None:
-        self.name = name
-        self.command = command
+    def __init__(self, work: Work) -> None:
+        self.name = work.stage
+        self.apart = apart(work)
+        self.parallelism = work.parallelism
         self.queue: deque[Work] = deque()
         self.expected: float | None = None
         self.measured: list[float] = []
@@ -94,7 +111,7 @@ class _Stage:
         self.away = False  # in processes, for good
 
     def load(self) -> Load:
-        return Load(self.name, len(self.queue), self._each(), self.spent, self.command)
+        return Load(self.name, len(self.queue), self._each(), self.spent, self.apart, self.parallelism)
 
     def took(self, seconds: float) -> None:
         self.spent += seconds
@@ -111,8 +128,15 @@ class AdaptivePool:
     """Inline first, processes when it is worth it; implements ports.Pool."""
 
     def __init__(
-        self, workers: int | None = None, *, modules: Iterable[str] = (), enough: float = ENOUGH
+        self,
+        workers: int | None = None,
+        *,
+        modules: Iterable[str] = (),
+        enough: float = ENOUGH,
+        unsafe: Callable[[str], bool] = lambda stage: False,
     ) -> None:
+        """`unsafe` says of a stage whether it may end the process that computes it."""
+        self._unsafe = unsafe
         self._workers = workers or available_cpus()
         self._enough = enough
         self._executor = Executor()
@@ -126,7 +150,8 @@ class AdaptivePool:
             raise RuntimeError("the pool is closed")
         stage = self._stages.get(work.stage)
         if stage is None:
-            stage = self._stages[work.stage] = _Stage(work.stage, isinstance(work.run, Command))
+            stage = self._stages[work.stage] = _Stage(work)
+            stage.apart = stage.apart or self._unsafe(work.stage)
         if expected is not None:
             stage.expected = expected
         if stage.away:
@@ -134,15 +159,21 @@ class AdaptivePool:
         else:
             stage.queue.append(work)
 
-    def next(self) -> Outcome:
-        """Block until one datum is done."""
+    def next(self, timeout: float | None = None) -> Outcome | None:
+        """Block until one datum is done, or about `timeout` seconds, and as long as a datum takes inline."""
         self._send_away()
         if self._processes.outstanding and self._processes.ready():
             return self._processes.next()
         for stage in self._stages.values():
             if stage.queue:
                 return self._execute(stage)
-        return self._processes.next()
+        return self._processes.next(timeout)
+
+    def cancel(self, stage: str) -> list[Outcome]:
+        """Forget what is queued of a stage, end what runs of it; what was done by then."""
+        if stage in self._stages:
+            self._stages[stage].queue.clear()
+        return self._processes.cancel(stage)
 
     def close(self, *, now: bool = False) -> None:
         """End every process; with `now`, without waiting for running datums."""
@@ -154,6 +185,7 @@ class AdaptivePool:
     def _execute(self, stage: _Stage) -> Outcome:
         outcome = self._executor.execute(stage.queue.popleft())
         stage.took(outcome.seconds)
+        stage.apart, self._executor.littered = stage.apart or self._executor.littered, False
         return outcome
 
     def _send_away(self) -> None:
@@ -161,7 +193,7 @@ class AdaptivePool:
         busy = self._processes.outstanding > 0
         for name in outgrown(loads, warm=self._processes.warm, busy=busy, enough=self._enough):
             stage = self._stages[name]
-            if self._workers > 1 or stage.command:
+            if self._workers > 1 or stage.apart or busy or (stage.parallelism or 1) > 1:
                 self._move(stage)
 
     def _move(self, stage: _Stage) -> None:

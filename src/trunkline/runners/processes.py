@@ -2,127 +2,57 @@
 
 The pool starts a template (see `template`), which forks workers. Each worker has a stream of its own,
 on which it gets datums and answers with outcomes, in order. While datums are short a worker is given
-a few in advance, so that it need not wait for us; the first without an answer is the one it holds. When
-a worker dies, that datum fails, the rest goes to others, and a new worker takes its place.
+a few in advance, so that it need not wait for us; where the stage says how many, it is given so many at
+once. The first without an answer is the one that it is at. When a worker dies, or is ended for what its
+datum took, that datum fails, the rest goes to others, and a new worker takes its place. Where its stage
+has an `err_cmd`, another worker runs that for it.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import select
-import signal
 import socket
-import subprocess
 import sys
-import tempfile
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
-from typing import IO, Any, NamedTuple
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from trunkline.errors import TrunklineError
 from trunkline.model import Failure, Function, Outcome, Work
-from trunkline.runners import reaper, wire
-from trunkline.runners.command import signal_name
+from trunkline.runners import limits, reaper, secrets, wire
+from trunkline.runners.command import likely_cause, signal_name
 from trunkline.runners.logs import move_spool
 from trunkline.runners.outputs import own_scratch
+from trunkline.runners.remote import Held, Remote, Template
+from trunkline.runners.room import Queues, Room, processors
 from trunkline.runners.views import remove_tree
 
 _AHEAD = 0.02  # seconds of work that a worker is given in advance
 _MOST = 64  # datums
 _SMALL = 2_000  # bytes; only messages up to this size are sent in advance, so that sending never blocks
 _TEMPLATES = 3  # that may end by themselves before we give up
-_START = """
-import json, sys
-setup = json.loads(sys.argv[1])
-sys.path[:] = setup["path"]
-from trunkline.runners.template import main
-main(setup)
-"""
-
-
-def command_line(setup: Mapping[str, Any]) -> list[str]:
-    """What starts a template."""
-    warnings = [f"-W{option}" for option in sys.warnoptions]
-    return [sys.executable, *warnings, "-c", _START, json.dumps(setup)]
-
-
-class _Held(NamedTuple):
-    work: Work
-    sent: int  # nanoseconds since the epoch
-
-
-class _Remote:
-    """The pool's side of one worker."""
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-        self.stream, self.theirs = wire.pair()
-        self.inbox = wire.Inbox(self.stream)
-        self.spool: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the worker
-        self.held: deque[_Held] = deque()
-        self.open = True
-        self.pid = 0  # once there is a process; also its session's id
-
-    def send(self, work: Work, message: bytes) -> bool:
-        try:
-            self.stream.sendall(message)
-        except OSError:
-            self.open = False
-            return False
-        self.held.append(_Held(work, time.time_ns()))
-        return True
-
-    def close(self) -> None:
-        self.stream.close()
-        self.spool.close()
-
-
-class _Started:
-    """A running template."""
-
-    def __init__(self, root: str, modules: Sequence[str]) -> None:
-        self.control, theirs = wire.pair()
-        setup = {
-            "path": [os.path.abspath(entry) for entry in sys.path],
-            "control": theirs.fileno(),
-            "parent": os.getpid(),
-            "root": root,
-            "modules": list(modules),
-        }
-        with theirs:
-            self.process = subprocess.Popen(
-                command_line(setup),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-                pass_fds=[theirs.fileno()],
-                start_new_session=True,
-            )
-
-    def end(self) -> str:
-        """End it with all its descendants; what it said before it began to serve."""
-        self.control.close()
-        try:
-            _, said = self.process.communicate(timeout=30)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            _, said = self.process.communicate()
-        return said.decode("utf-8", "replace").strip()
 
 
 class ProcessPool:
-    """Executes datums in worker processes; implements ports.Pool."""
+    """Executes datums in worker processes; implements ports.Pool.
 
-    def __init__(self, workers: int | None = None, *, modules: Iterable[str] = ()) -> None:
-        self._size = workers or available_cpus()
+    `pinned`: datums that declare processors are kept to some, which is wrong beside other pools.
+    """
+
+    def __init__(
+        self, workers: int | None = None, *, modules: Iterable[str] = (), pinned: bool = True
+    ) -> None:
+        self._cpus = _rotated(limits.available()) if pinned else ()
+        self._room = Room(workers or available_cpus())
         self._modules = list(dict.fromkeys(modules))
-        self._queue: deque[Work] = deque()
+        self._queue = Queues()
         self._done: deque[Outcome] = deque()
-        self._remotes: dict[int, _Remote] = {}
-        self._template: _Started | None = None
+        self._remotes: dict[int, Remote] = {}
+        self._template: Template | None = None
+        self._hidden: set[str] = set()  # names of secrets
         self._numbers = 0
         self._ended = 0  # templates that ended by themselves
         self._seconds: dict[str, float] = {}
@@ -142,18 +72,23 @@ class ProcessPool:
         """Queue one datum."""
         if self._closed:
             raise RuntimeError("the pool is closed")
-        if isinstance(work.run, Function) and not work.env and work.run.module not in self._modules:
-            self._modules.append(work.run.module)  # with `env:` only in a worker, where that is set
+        plain = not work.env and not work.secrets  # else only in a worker, where they are set
+        if plain and isinstance(work.run, Function) and work.run.module not in self._modules:
+            self._modules.append(work.run.module)
+        if work.secrets or work.hidden:
+            self._hidden.update(work.secrets, work.hidden)
         if expected is not None:
             self._seconds.setdefault(work.stage, expected)
         self._queue.append(work)
 
-    def next(self) -> Outcome:
-        """Block until one datum is done."""
+    def next(self, timeout: float | None = None) -> Outcome | None:
+        """Block until one datum is done, or about `timeout` seconds: None where none is by then."""
         if not self.outstanding:
             raise LookupError("no datum is outstanding")
-        while not self.ready(None):
-            pass
+        until = None if timeout is None else time.monotonic() + timeout
+        while not self.ready(None if until is None else max(0.0, until - time.monotonic())):
+            if until is not None and time.monotonic() >= until:
+                return None
         return self._done.popleft()
 
     def ready(self, timeout: float | None = 0) -> bool:
@@ -163,6 +98,21 @@ class ProcessPool:
             self._listen(timeout)
             self._feed()
         return bool(self._done)
+
+    def cancel(self, stage: str) -> list[Outcome]:
+        """Forget what is queued of a stage, end what runs of it; what was done by then."""
+        self._queue.drop(stage)
+        for remote in self._remotes.values():
+            if remote.held and remote.held[0].work.stage == stage and self._template is not None:
+                remote.given_up = True
+                with contextlib.suppress(OSError):  # a template that is gone is found when listening
+                    wire.ask_to_end(self._template.control, remote.number)
+        while any(remote.given_up for remote in self._remotes.values()):
+            self._listen(None)
+        self._queue.drop(stage)
+        done = [outcome for outcome in self._done if outcome.stage == stage]
+        self._done = deque(outcome for outcome in self._done if outcome.stage != stage)
+        return done
 
     def close(self, *, now: bool = False) -> None:
         """End every process; with `now`, without waiting for running datums."""
@@ -185,36 +135,60 @@ class ProcessPool:
 
     def _feed(self) -> None:
         """Give every worker what it can take; make workers while there is work for them."""
-        while self._queue and not self._closed:
-            remote = self._hungry()
-            if remote is None:
-                return
-            work = self._queue.popleft()
-            message = wire.packed(work)
-            if remote.held and len(message) > _SMALL:
-                self._queue.appendleft(work)
-                return
-            if not remote.send(work, message):
-                self._queue.appendleft(work)
+        while self._queue and not self._closed and self._give():
+            pass
 
-    def _hungry(self) -> _Remote | None:
-        """The worker to give the next datum to: an idle one, a new one, one that works ahead."""
-        living = [remote for remote in self._remotes.values() if remote.open]
-        best = min(living, key=lambda remote: len(remote.held), default=None)
-        if best is None or (best.held and len(self._remotes) < self._size):
-            return self._make() if len(self._remotes) < self._size else None
-        return best if len(best.held) < self._window(self._queue[0].stage) else None
+    def _give(self) -> bool:
+        """Give a worker what comes next; whether there was one for it."""
+        busy = [remote for remote in self._remotes.values() if remote.held]
+        for work in self._queue.first():
+            mine = [remote for remote in busy if remote.held[0].work.stage == work.stage]
+            if work.parallelism is None or len(mine) < work.parallelism:
+                if self._room.fits(work, [remote.held[0].work for remote in busy]):
+                    return self._send(work, self._idle() or self._make(work))
+                return self._ahead(work, mine)
+            if self._ahead(work, mine):
+                return True
+        return False
+
+    def _idle(self) -> Remote | None:
+        return next((each for each in self._remotes.values() if each.open and not each.held), None)
+
+    def _ahead(self, work: Work, mine: Sequence[Remote]) -> bool:
+        """Give it to a worker that is at another datum of its stage, where they are short."""
+        if work.datum_set is not None:
+            return False
+        best = min((each for each in mine if each.open), key=lambda each: len(each.held), default=None)
+        if best is None or len(best.held) >= self._window(work.stage):
+            return False
+        return self._send(work, best)
+
+    def _send(self, work: Work, remote: Remote) -> bool:
+        """Send a datum, or the set that begins with it; whether to go on giving."""
+        size = 1 if work.datum_set is None else self._queue.set_size(work, self._room.lanes(work))
+        if not remote.held:
+            taken = (each.cpus for each in self._remotes.values() if each.held)
+            remote.cpus = processors(work, self._cpus, taken)
+        works = self._queue.take(work.stage, size)
+        message = wire.packed(wire.Task(works, secrets.values(work), remote.cpus))
+        if remote.held and len(message) > _SMALL:
+            self._queue.put_back(works)
+            return False
+        if not remote.send(works, message):
+            self._queue.put_back(works)
+            return False  # it is gone, with all others perhaps: who ends is heard first, else this never ends
+        return True
 
     def _window(self, stage: str) -> int:
         """How many datums of `stage` a worker may hold."""
         seconds = self._seconds.get(stage)
         return 1 if seconds is None else max(1, min(_MOST, int(_AHEAD / max(seconds, 1e-6))))
 
-    def _make(self) -> _Remote:
+    def _make(self, work: Work) -> Remote:
         if self._template is None:
-            self._template = _Started(self._queue[0].root, () if self._ended else self._modules)
+            self._template = Template(work.root, () if self._ended else self._modules, self._hidden)
         self._numbers += 1
-        remote = self._remotes[self._numbers] = _Remote(self._numbers)
+        remote = self._remotes[self._numbers] = Remote(self._numbers)
         with contextlib.suppress(OSError), remote.theirs:  # a template that is gone is found when listening
             wire.ask_for_worker(self._template.control, remote.number, remote.theirs, remote.spool.fileno())
         return remote
@@ -236,10 +210,15 @@ class ProcessPool:
         if control in ready:
             self._hear()
 
-    def _receive(self, remote: _Remote) -> None:
+    def _receive(self, remote: Remote) -> None:
         messages, remote.open = remote.inbox.poll()
         for outcome in messages:
+            if outcome == wire.RETIRED:
+                remote.open = False
+                self._requeue(remote)
+                return
             remote.held.popleft()
+            remote.answered += 1
             known = self._seconds.get(outcome.stage, outcome.seconds)
             self._seconds[outcome.stage] = known + (outcome.seconds - known) / 4
             self._done.append(outcome)
@@ -255,18 +234,34 @@ class ProcessPool:
             if remote is not None and report.kind == wire.STARTED:
                 remote.pid = report.pid
             elif remote is not None:
-                self._bury(remote, report.status)
+                self._bury(remote, report)
 
-    def _bury(self, remote: _Remote, status: int | None) -> None:
-        """A worker ended: what it held fails, what it had not begun goes back into the queue."""
+    def _bury(self, remote: Remote, report: wire.Report | None) -> None:
+        """A worker ended: what it was at fails, what it had not begun goes back into the queue."""
         self._receive(remote)
         del self._remotes[remote.number]
-        if remote.held and remote.pid:
+        if remote.given_up:
+            remote.held.clear()
+        elif remote.held and remote.pid and not (report and 0 < report.begun <= remote.answered):
             held = remote.held.popleft()
-            move_spool(remote.spool.fileno(), held.work.log)
-            self._done.append(_died(held, status))
-        self._queue.extendleft(entry.work for entry in reversed(remote.held))
+            move_spool(remote.spool.fileno(), held.work.log, secrets.mask(held.work))
+            self._blame(held, _failure(held, report))
+        self._requeue(remote)
         remote.close()
+
+    def _blame(self, held: Held, failure: Failure) -> None:
+        """A datum failed with its process, be it in `err_cmd`, which then did not end well."""
+        work = held.work
+        remove_tree(own_scratch(work))
+        if work.err_cmd is not None and work.failed is None:
+            self._queue.put_back([replace(work, failed=failure)])
+            return
+        seconds = (time.time_ns() - held.sent) / 1e9
+        self._done.append(Outcome(work.stage, work.datum, (), seconds, work.scratch, work.failed or failure))
+
+    def _requeue(self, remote: Remote) -> None:
+        self._queue.put_back([held.work for held in remote.held])
+        remote.held.clear()
 
     def _lost_template(self) -> None:
         assert self._template is not None
@@ -284,25 +279,28 @@ class ProcessPool:
             )
 
 
-def _died(held: _Held, status: int | None) -> Outcome:
-    work = held.work
-    remove_tree(own_scratch(work))
-    failure = Failure("WorkerDied", f"its process {_ending(status)}", damaged=tuple(_touched(held)))
-    seconds = (time.time_ns() - held.sent) / 1e9
-    return Outcome(work.stage, work.datum, (), seconds, work.scratch, failure)
+def _failure(held: Held, report: wire.Report | None) -> Failure:
+    """Why a datum failed whose process ended."""
+    work, damaged = held.work, tuple(_touched(held))
+    if report is not None and report.kind == wire.TIMED_OUT:
+        return Failure("TimedOut", limits.too_slow(work.timeout or 0.0), damaged=damaged)
+    if report is not None and report.kind == wire.OUT_OF_MEMORY:
+        limit = work.resources.memory if work.resources is not None else None
+        return Failure("OutOfMemory", limits.too_large(report.taken, limit or 0), damaged=damaged)
+    return Failure("WorkerDied", _ending(report), damaged=damaged)
 
 
-def _ending(status: int | None) -> str:
-    if status is None:
-        return "was lost"
+def _ending(report: wire.Report | None) -> str:
+    if report is None:
+        return "its process was lost"
+    process, status = f"its process {report.pid}", report.status
     if os.WIFSIGNALED(status):
         number = os.WTERMSIG(status)
-        hint = "; the usual cause is lack of memory" if number == signal.SIGKILL else ""
-        return f"was killed by {signal_name(number)}{hint}"
-    return f"ended with exit code {os.waitstatus_to_exitcode(status)}, in the middle of the datum"
+        return f"{process} was killed by {signal_name(number)}{likely_cause(number)}"
+    return f"{process} ended with exit code {os.waitstatus_to_exitcode(status)}, in the middle of the datum"
 
 
-def _touched(held: _Held) -> Iterable[str]:
+def _touched(held: Held) -> Iterable[str]:
     """Input objects that were written to since the datum was handed out."""
     for given in held.work.inputs:
         for file in given.files:
@@ -312,9 +310,12 @@ def _touched(held: _Held) -> Iterable[str]:
                     yield path
 
 
+def _rotated(cpus: tuple[int, ...]) -> tuple[int, ...]:
+    """The same processors in another order for each process: two runs should not choose the same ones."""
+    start = os.getpid() % len(cpus)
+    return cpus[start:] + cpus[:start]
+
+
 def available_cpus() -> int:
     """How many processors this process may use."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on macOS
-        return os.cpu_count() or 1
+    return len(limits.available())

@@ -4,15 +4,22 @@ What a worker starts is found in two ways: by descent, for which on Linux the te
 all orphans below it, so that whatever left its parent and its session is still its descendant; and by
 the worker's session, which must do where orphans fall to init. Killing goes in rounds, until nobody is
 left who could have started somebody in between.
+
+What a datum starts ends with it: a `Brood` is what came since it was made. A worker is the reaper of its
+own orphans and finds all of it. Elsewhere other threads start processes too, which may not be touched:
+there a brood is what this thread started and left in our session. Where there is no child at all, which
+one system call tells, nothing else is asked.
 """
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
@@ -28,6 +35,104 @@ class Process(NamedTuple):
     pid: int
     parent: int
     session: int
+
+
+_SET_CHILD_SUBREAPER = 36
+_adopting = False
+
+
+def adopt_orphans() -> None:
+    """Make this process, on Linux, the parent of every orphan among its descendants."""
+    global _adopting
+    if LINUX:
+        prctl(_SET_CHILD_SUBREAPER, 1)
+        _adopting = True
+
+
+def prctl(option: int, value: int) -> None:
+    """Linux only."""
+    ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
+
+
+class Brood:
+    """The processes that are started from now on, and what they start in turn."""
+
+    def __init__(self) -> None:
+        self._before = _children() if _has_children() else set()
+
+    def end(self, *, reap: bool = False) -> bool:
+        """Kill them; whether any of them was still running. `reap`: nobody else will wait for them."""
+        if not _has_children():
+            return False
+        found = False
+
+        def victims(table: list[Process]) -> set[int]:
+            nonlocal found
+            living = self._new() & {process.pid for process in table}
+            found = found or bool(living)
+            return living | _below(living, table)
+
+        if self._new():
+            _kill_while(victims)
+        for pid in self._new() if reap else ():
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, os.WNOHANG)
+        return found
+
+    def _new(self) -> set[int]:
+        return _children() - self._before
+
+
+def _has_children() -> bool:
+    """Whether this process has any, dead ones included that nobody has waited for."""
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except (ChildProcessError, AttributeError):  # macOS has no waitid before Python 3.13
+        return False
+    return True
+
+
+def _children() -> set[int]:
+    """All children of this process where orphans fall to it, else those of this thread, in our session."""
+    if _adopting:
+        return children(os.getpid())
+    thread = threading.get_native_id()
+    try:
+        found = _read_pids(f"/proc/self/task/{thread}/children") if LINUX else children(os.getpid())
+    except OSError:
+        return set()
+    return {pid for pid in found if _session(pid) == os.getsid(0)}
+
+
+def children(pid: int) -> set[int]:
+    """The children of a process, dead ones included on Linux."""
+    if not LINUX:
+        return {process.pid for process in processes() if process.parent == pid}
+    found: set[int] = set()
+    with contextlib.suppress(OSError):
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            found |= _read_pids(f"/proc/{pid}/task/{thread}/children")
+    return found
+
+
+def family(pid: int) -> list[int]:
+    """A process and its descendants."""
+    found = [pid]
+    for each in found:
+        found += children(each).difference(found)
+    return found
+
+
+def _read_pids(path: str) -> set[int]:
+    with open(path, "rb") as stream:
+        return set(map(int, stream.read().split()))
+
+
+def _session(pid: int) -> int:
+    try:
+        return os.getsid(pid)
+    except OSError:
+        return -1
 
 
 def end_descendants() -> None:

@@ -35,13 +35,15 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 class CodeOf(NamedTuple):
     """A stage's code in the project at `root`: its files, what was planned with, what else is declared.
 
-    `digest` is the digest of what the code means; `writer` is "" for a command, which writes for itself.
+    `digest` is the digest of what the code means; `writer` is "" for a command, which writes for itself;
+    `fingerprint` names the packages that count as code, imported or not.
     """
 
     root: str
     files: tuple[str, ...]
     digest: str
     writer: str
+    fingerprint: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,7 @@ def shipment(source: CodeOf, remote: Mapping[str, object]) -> Shipment:
     except OSError as error:
         place = str(error.filename)
         raise ProjectError(f"a file of the code cannot be read: {error.strerror}", where=place) from error
-    versions = packages(contents)
+    versions = {**packages(contents), **{name: _version(name) for name in source.fingerprint}}
     parts = {"code": source.digest, "writer": source.writer, "packages": versions, "archive": archive}
     name = digest("shipment", {**parts, "remote": {key: str(value) for key, value in remote.items()}})
     return Shipment(name, archive, source.digest, source.writer, versions, remote)

@@ -5,6 +5,9 @@ where importing pandas costs half a second. It is small, single-threaded and has
 it always notices what happens: it tells the pool of every worker that ends, kills what that worker left
 running, and when the pool is gone (closed, or its process killed) kills all there is and ends itself.
 
+It also watches what datums take: a worker says on a page of shared memory until when its datum may run
+and how much memory that may take, and is ended when it is too much.
+
 On Linux it is the reaper of all its descendants, so that nothing escapes by starting a session of its
 own, and workers die with it. Elsewhere libraries do not survive a fork: there workers import by
 themselves, and what a worker started is found by its session.
@@ -15,7 +18,6 @@ Neither the pool's terminal nor its signals reach these processes: ctrl-C is the
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import faulthandler
 import gc
 import io
@@ -25,16 +27,19 @@ import signal
 import socket
 import sys
 import threading
+import time
 import warnings
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
-from trunkline.runners import reaper, wire
+from trunkline.points import Point, reached
+from trunkline.runners import limits, reaper, wire
 from trunkline.runners.logs import Descriptors
-from trunkline.runners.processes import command_line
+from trunkline.runners.remote import command_line
 from trunkline.runners.worker import Executor
 
-_SET_PDEATHSIG, _SET_CHILD_SUBREAPER = 1, 36
+_SET_PDEATHSIG = 1
+_SACRIFICE = "500"  # workers are what the kernel ends first when memory runs out, not the run itself
 _LOOK = 1.0  # seconds between looks whether the pool's process is still our parent
 
 
@@ -44,8 +49,7 @@ def main(setup: Mapping[str, Any]) -> None:
         signal.signal(number, _ignore)
     control = socket.socket(fileno=setup["control"])
     control.set_inheritable(False)
-    if reaper.LINUX:
-        _prctl(_SET_CHILD_SUBREAPER, 1)
+    reaper.adopt_orphans()
     _silence()
     executor = Executor()
     if reaper.LINUX and setup["modules"]:
@@ -57,39 +61,55 @@ def main(setup: Mapping[str, Any]) -> None:
     _Template(control, executor, setup["parent"]).serve()
 
 
+class _Worker(NamedTuple):
+    """A living worker: the pool's number, its line of the shared page."""
+
+    number: int
+    line: int
+
+
 class _Template:
-    """Forks workers, reaps them, reports them."""
+    """Forks workers, watches, ends, reaps and reports them."""
 
     def __init__(self, control: socket.socket, executor: Executor, parent: int) -> None:
         self._control = control
         self._executor = executor
         self._parent = parent
-        self._workers: dict[int, int] = {}  # pid -> the pool's number
-        self._wake, wake = os.pipe()
-        os.set_blocking(wake, False)
+        self._workers: dict[int, _Worker] = {}  # by pid
+        self._verdicts: dict[int, wire.Report] = {}  # of those that were ended for what they took
+        self._shared = limits.Shared()
+        self._meter = limits.Meter()
+        self._wake, self._poke = os.pipe()
+        os.set_blocking(self._poke, False)
         os.set_blocking(self._wake, False)
         signal.signal(signal.SIGCHLD, _ignore)
         signal.signal(signal.SIGTERM, _leave)
-        signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+        signal.set_wakeup_fd(self._poke, warn_on_full_buffer=False)
 
     def serve(self) -> None:
         """Until the pool is gone."""
         try:
             while os.getppid() == self._parent:
                 asked = self._control.fileno()
-                readable, _, _ = select.select([asked, self._wake], [], [], _LOOK)
+                readable, _, _ = select.select([asked, self._wake], [], [], self._patience())
                 if self._wake in readable:
                     self._reap()
                 if asked in readable:
                     request = wire.receive_request(self._control)
                     if request is None:
                         return
-                    self._fork(*request)
+                    number, descriptors = request
+                    if descriptors:
+                        self._fork(number, *descriptors)
+                    else:
+                        self._end(number)
+                self._watch()
         finally:
             reaper.end_descendants()
             os._exit(0)
 
     def _fork(self, number: int, stream: int, spool: int) -> None:
+        line = self._shared.take()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # numpy's idle threads do no harm
             pid = os.fork()
@@ -97,10 +117,11 @@ class _Template:
             signal.set_wakeup_fd(-1)
             self._control.close()
             os.close(self._wake)
-            _work(self._executor, stream, spool)
+            _work(self._executor, stream, spool, limits.Slot(self._shared, line, self._poke))
         os.close(stream)
         os.close(spool)
-        self._workers[pid] = number
+        reached(Point.WORKER_FORKED)
+        self._workers[pid] = _Worker(number, line)
         self._tell(wire.Report(wire.STARTED, number, pid, 0))
 
     def _reap(self) -> None:
@@ -111,7 +132,49 @@ class _Template:
                 pid, status = ended
                 if pid in self._workers:
                     reaper.end_strays(pid, set(self._workers))
-                    self._tell(wire.Report(wire.ENDED, self._workers.pop(pid), pid, status))
+                    number, line = self._workers.pop(pid)
+                    self._shared.give_back(line)
+                    self._meter.forget(pid)
+                    report = self._verdicts.pop(pid, wire.Report(wire.ENDED, number, pid, 0))
+                    self._tell(report._replace(status=status))
+
+    # ------------------------------------------------------------ watching
+
+    def _patience(self) -> float:
+        """Seconds until the next look at what datums take."""
+        seconds = [_LOOK]
+        for worker in self._workers.values():
+            deadline, memory, _ = self._shared.read(worker.line)
+            if deadline:
+                seconds.append(max(0.0, deadline - time.monotonic()))
+            if memory:
+                seconds.append(limits.look())
+        return min(seconds)
+
+    def _watch(self) -> None:
+        """End the workers whose datums have taken too much."""
+        for pid, (number, line) in self._workers.items():
+            limit = self._shared.read(line)
+            if pid in self._verdicts:
+                continue
+            verdict = None
+            if limit.deadline and time.monotonic() >= limit.deadline:
+                verdict = wire.Report(wire.TIMED_OUT, number, pid, 0, limit.begun)
+            elif limit.memory and (taken := self._meter.too_much(pid, limit.memory)):
+                verdict = wire.Report(wire.OUT_OF_MEMORY, number, pid, 0, limit.begun, taken)
+            if verdict is not None and self._shared.read(line) == limit:  # the datum has not ended meanwhile
+                self._verdicts[pid] = verdict
+                self._kill(pid)
+
+    def _end(self, number: int) -> None:
+        """End a worker because it was asked for."""
+        for pid, worker in self._workers.items():
+            if worker.number == number:
+                self._kill(pid)
+
+    def _kill(self, pid: int) -> None:
+        with contextlib.suppress(ProcessLookupError):  # what it started ends when it is reaped
+            os.kill(pid, signal.SIGKILL)
 
     def _tell(self, message: wire.Report) -> None:
         with contextlib.suppress(OSError):  # the pool is gone, which the next look finds
@@ -121,7 +184,7 @@ class _Template:
 # ---------------------------------------------------------------- a worker
 
 
-def _work(executor: Executor, stream: int, spool: int) -> None:
+def _work(executor: Executor, stream: int, spool: int, slot: limits.Slot) -> None:
     """What a forked worker does until its stream ends. Does not return."""
     code = 1
     try:
@@ -130,20 +193,20 @@ def _work(executor: Executor, stream: int, spool: int) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         if reaper.LINUX:
-            _prctl(_SET_PDEATHSIG, signal.SIGKILL)
+            reaper.prctl(_SET_PDEATHSIG, signal.SIGKILL)
             if os.getppid() != template:
                 return
+            with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as score:
+                score.write(_SACRIFICE)
+        reaper.adopt_orphans()
         _reseed()
         for output in (sys.stdout, sys.stderr):
             if isinstance(output, io.TextIOWrapper):
                 output.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)
         capture = Descriptors(spool)
         faulthandler.enable()
-        executor.capture_with(capture)
-        connection = socket.socket(fileno=stream)
-        inbox = wire.Inbox(connection)
-        while (work := inbox.wait()) is not None:
-            connection.sendall(wire.packed(executor.execute(work)))
+        executor.serve_with(capture, slot)
+        _serve(executor, socket.socket(fileno=stream))
         code = 0
     except BaseException:  # ours: what the user's code raises is an outcome
         sys.excepthook(*sys.exc_info())
@@ -151,6 +214,23 @@ def _work(executor: Executor, stream: int, spool: int) -> None:
     finally:
         executor.close()
         os._exit(code)
+
+
+def _serve(executor: Executor, connection: socket.socket) -> None:
+    """Execute datums until the stream ends, or one has left processes running."""
+    inbox = wire.Inbox(connection)
+    everywhere = limits.available()
+    while (task := inbox.wait()) is not None:
+        limits.keep_to(task.cpus or everywhere)
+        for work in task.works:
+            reached(Point.WORKER_GIVEN)
+            outcome = executor.execute(work, task.secrets)
+            reached(Point.WORKER_WROTE)
+            connection.sendall(wire.packed(outcome))
+            reached(Point.WORKER_ANSWERED)
+            if executor.littered:
+                connection.sendall(wire.packed(wire.RETIRED))
+                return
 
 
 def _reseed() -> None:
@@ -184,7 +264,3 @@ def _restart(setup: Mapping[str, Any]) -> None:
     os.set_inheritable(setup["control"], True)
     argv = command_line({**setup, "modules": []})
     os.execv(argv[0], argv)
-
-
-def _prctl(option: int, value: int) -> None:
-    ctypes.CDLL(None).prctl(option, value, 0, 0, 0)

@@ -7,6 +7,9 @@ protect (as root), to commands, whose programs often write in place, and where a
 they get copies, by reflink if the file system can. Copies have one constant mtime, so that archives
 made of them do not differ from run to run, and so that a write to them shows.
 
+The files of an input with `empty_files` have their names and no content; `contents` says what a link to
+one of them stands for.
+
 Every file is stat-ed before and after the datum. A write through a hard link reaches the cache's
 object: the datum fails, and the object is named as damaged. Removing or moving a view harms nothing.
 """
@@ -19,7 +22,7 @@ import os
 import posixpath
 import shutil
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from trunkline.model import WorkFile, WorkInput
@@ -39,13 +42,17 @@ class Stamp(NamedTuple):
 
 
 class Guard(NamedTuple):
-    """A file that a datum may not write to, as it was before. `view` is "" where it got no path."""
+    """A file that a datum may not write to, as it was before. `view` is "" where it got no path.
+
+    `empty`: the view has no content.
+    """
 
     name: str
     object: str
     before: Stamp
     view: str = ""
     seen: Stamp | None = None
+    empty: bool = False
 
 
 class Views:
@@ -78,17 +85,20 @@ class Views:
                 self._made = {path for path in self._made if path != base and not path.startswith(f"{base}/")}
 
     def _lay_file(self, base: str, given: WorkInput, file: WorkFile, copies: bool) -> Guard:
-        status = _stat(given, file)
+        status = None if given.empty else _stat(given, file)
         inner = _safe(given, file.path) or posixpath.basename(given.dataset)
         view = os.path.join(base, inner)
         self._make(os.path.dirname(view))
-        if copies or status.st_mode & 0o222 or not _link(given.object(file), view):
-            _copy(given.object(file), view)
+        if status is None:
+            _touch(view)
+        elif copies or status.st_mode & 0o222 or not _link(given.object(file), view):
+            copy_file(given.object(file), view)
         else:
             _settle(status.st_mtime_ns)
-        return Guard(
-            shown(given.dataset, file.path), given.object(file), _stamp(status), view, _stamp(os.stat(view))
-        )
+        seen = os.stat(view)
+        before = _stamp(status or seen)
+        name = shown(given.dataset, file.path)
+        return Guard(name, given.object(file), before, view, _stamp(seen), given.empty)
 
     def _make(self, directory: str) -> None:
         if directory not in self._made:
@@ -113,7 +123,7 @@ def check(guards: Iterable[Guard], error: BaseException | None) -> None:
     """Raise a Fault if one of the files was written to; `error` is what ended the datum."""
     names, damaged = [], []
     for entry in guards:
-        hurt = _changed(entry.object, entry.before, replaced=False)
+        hurt = not entry.empty and _changed(entry.object, entry.before, replaced=False)
         if hurt:
             damaged.append(entry.object)
         if hurt or (entry.seen is not None and _changed(entry.view, entry.seen, replaced=True)):
@@ -132,8 +142,18 @@ def _link(source: str, target: str) -> bool:
     return True
 
 
-def _copy(source: str, target: str) -> None:
-    """Copy, sharing the blocks where the file system can."""
+def contents(guards: Iterable[Guard]) -> Mapping[str, str]:
+    """The object behind each view without content, by the view's path."""
+    return {os.path.realpath(entry.view): entry.object for entry in guards if entry.empty}
+
+
+def _touch(target: str) -> None:
+    os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o444))
+    os.utime(target, ns=(_MTIME, _MTIME))
+
+
+def copy_file(source: str, target: str) -> None:
+    """Copy to a file that is not there, sharing the blocks where the file system can."""
     old = os.open(source, os.O_RDONLY)
     try:
         new = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o444)

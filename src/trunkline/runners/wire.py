@@ -1,8 +1,9 @@
 """Messages between the pool and its processes.
 
-    worker stream   8 bytes of length, then a pickled Work, or a pickled Outcome on the way back
+    worker stream   8 bytes of length, then a pickled Task; on the way back a pickled Outcome for each of
+                    its datums, and RETIRED from a worker that does no more of them
     control         to the template: 4 bytes, the new worker's number, with its stream and its spool
-                    attached; back: (kind, worker, pid, status) as four integers
+                    attached, or without them the number of a worker to end; back: a Report as integers
 
 Only this program's own processes are at the other end.
 """
@@ -12,24 +13,41 @@ from __future__ import annotations
 import pickle
 import socket
 import struct
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-STARTED, ENDED = 0, 1
+from trunkline.model import Work
+
+STARTED, ENDED, TIMED_OUT, OUT_OF_MEMORY = range(4)
+RETIRED = "retired"
 
 _LENGTH = struct.Struct("<Q")
 _NUMBER = struct.Struct("<I")
-_REPORT = struct.Struct("<iiii")
+_REPORT = struct.Struct("<iiiiqq")
 _BLOCK = 1 << 16
 _BUFFER = 1 << 18
 
 
+class Task(NamedTuple):
+    """Datums for a worker, one after another, with the values of their secrets and their processors."""
+
+    works: tuple[Work, ...]
+    secrets: Mapping[str, str]
+    cpus: tuple[int, ...]
+
+
 class Report(NamedTuple):
-    """What the template says of a worker; `status` as os.wait gives it."""
+    """What the template says of a worker; `status` as os.wait gives it.
+
+    Of one that it ended for what its datum took: how many datums that had begun, and its bytes of memory.
+    """
 
     kind: int
     worker: int
     pid: int
     status: int
+    begun: int = 0
+    taken: int = 0
 
 
 def pair() -> tuple[socket.socket, socket.socket]:
@@ -99,12 +117,17 @@ def ask_for_worker(control: socket.socket, number: int, stream: socket.socket, s
     socket.send_fds(control, [_NUMBER.pack(number)], [stream.fileno(), spool])
 
 
-def receive_request(control: socket.socket) -> tuple[int, int, int] | None:
-    """The next request: a number and two descriptors; None when the pool is gone."""
+def ask_to_end(control: socket.socket, number: int) -> None:
+    """Ask the template to end a worker, with all that it started."""
+    control.sendall(_NUMBER.pack(number))
+
+
+def receive_request(control: socket.socket) -> tuple[int, list[int]] | None:
+    """The next request: a number, with two descriptors or none; None when the pool is gone."""
     data, descriptors, _, _ = socket.recv_fds(control, _NUMBER.size, 2)
-    if len(data) < _NUMBER.size or len(descriptors) != 2:
+    if len(data) < _NUMBER.size or len(descriptors) not in (0, 2):
         return None
-    return _NUMBER.unpack(data)[0], *descriptors
+    return _NUMBER.unpack(data)[0], descriptors
 
 
 def report(control: socket.socket, message: Report) -> None:
