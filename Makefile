@@ -2,11 +2,14 @@
 #
 # PYTHON=python3.12   the interpreter to set up with (otherwise the first of 3.11 to 3.13 found)
 # ARGS="-k put -x"    handed to pytest, or to the benchmarks
+# N=1000 SEED=7       how long `make torture` goes on, and what its chance begins with
 
 .DEFAULT_GOAL := help
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
+N ?= 1000
+SEED ?= 7
 # Many tests wait for servers: more of them than there are processors.
 WORKERS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); echo $$((n < 4 ? n + 1 : n)))
 
@@ -14,7 +17,7 @@ WORKERS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); echo $
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DVC_NO_ANALYTICS := 1
 
-.PHONY: help setup run one-more-day test test-all check format bench docs lock clean
+.PHONY: help setup run one-more-day test test-all check format torture bench docs lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1|\2/p' Makefile | awk -F'|' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -29,7 +32,8 @@ one-more-day: setup ## put one more day of flights and run again: one datum each
 	@$(BIN)/python -m demo one-more-day
 
 test: setup ## all tests, under the environment's Python
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(BIN)/python -m compileall -q src/trunkline # once, not in each of two thousand processes
+	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-all: setup ## all tests under Python 3.11, 3.12 and 3.13
 	@sh tools/test-all.sh $(ARGS)
@@ -44,6 +48,9 @@ check: setup ## ruff, mypy, the import contracts, and whether dvc.yaml is up to 
 format: setup ## rewrite the source as ruff formats it
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+torture: setup ## kill trunkline N times, at every point and at any moment, and see what holds
+	@$(BIN)/python -m tests.torture --n $(N) --seed $(SEED) $(ARGS)
 
 bench: setup ## the performance budgets, each beside what it is measured against
 	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m bench $(ARGS)

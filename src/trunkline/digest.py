@@ -18,9 +18,9 @@ Two families, never mixed:
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 from collections.abc import Iterable, Mapping
+from json.encoder import encode_basestring_ascii as _quoted
 
 SCHEME = 1
 _BLOCK = 1 << 20
@@ -87,10 +87,15 @@ def md5_file(path: str) -> str:
 
 def tree_bytes(files: Iterable[tuple[str, str]]) -> bytes:
     """DVC's listing of a directory, from (relative path, md5) pairs in any order."""
-    rows = [{"md5": md5, "relpath": path} for path, md5 in sorted(files)]
-    return json.dumps(rows).encode()
+    rows = [f'{{"md5": "{md5}", "relpath": {_quoted(path)}}}' for path, md5 in sorted(files)]
+    return f"[{', '.join(rows)}]".encode()
 
 
 def tree_oid(files: Iterable[tuple[str, str]]) -> str:
     """DVC's content hash of a directory, from (relative path, md5) pairs in any order."""
-    return md5_bytes(tree_bytes(files)) + ".dir"
+    return listing_oid(tree_bytes(files))
+
+
+def listing_oid(data: bytes) -> str:
+    """DVC's content hash of a directory whose listing this is."""
+    return md5_bytes(data) + ".dir"

@@ -1,4 +1,7 @@
-"""Runs that are ended: what was done is kept, nobody is left behind, the next run goes on from there."""
+"""Runs that are ended: what was done is kept, nobody is left behind, the next run goes on from there.
+
+By signals and at work here; at every point and moment in tests/torture.
+"""
 
 from __future__ import annotations
 
@@ -48,13 +51,9 @@ def short(raw: Path):
 '''
 
 PIPELINES = {
-    "naps": "  shell:\n    cmd: [sh, scripts/nap.sh]\n    input: {raw: letters_raw/*}\n",
+    "naps": "  shell:\n    cmd: [sh, scripts/nap.sh]\n    input: {raw: letters_raw/*}\n    datum_tries: 1\n",
     "inline": "  short:\n    run: stages.slow:short\n    input: {raw: letters_raw/a.txt}\n"
     "  nap:\n    run: stages.slow:nap\n    input: {raw: short/a.txt}\n",
-    "wide": "  one:\n    run: stages.slow:short\n    input: {raw: letters_raw/*}\n"
-    "  two:\n    run: stages.slow:short\n    input: {raw: one/*}\n"
-    "  shell:\n    cmd: [sh, scripts/nap.sh]\n    input: {raw: two/*}\n"
-    "  beside:\n    run: stages.slow:short\n    input: {raw: letters_raw/*}\n",
 }
 
 
@@ -126,7 +125,7 @@ class Crash:
 
     def nobody_left(self) -> None:
         """All of them end, at once or nearly so."""
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while self.processes() and time.monotonic() < deadline:
             time.sleep(0.05)
         assert not self.processes()
@@ -154,7 +153,7 @@ def crash(project: Tree) -> Iterator[Crash]:
 
 def finish(process: subprocess.Popen[str]) -> Done:
     """Wait for its end."""
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=60)
     return Done(process.returncode, out, err)
 
 
@@ -227,35 +226,6 @@ def test_a_repro_that_is_interrupted(crash: Crash) -> None:
 # ---------------------------------------------------------------- killed
 
 
-def test_a_run_that_is_killed_at_any_moment(crash: Crash, tmp_path: Path) -> None:
-    for name in "defghijkl":
-        crash.tree.write(f"data/letters_raw/{name}.txt", name * 1000)
-    crash.add("wide")
-    crash.tree.dvc("add", "-q", "data/letters_raw")
-    undisturbed = crash.tree.copy(tmp_path / "undisturbed")
-    begun = time.monotonic()
-    undisturbed.trunkline("run", MARKS=str(crash.marks))
-    took = time.monotonic() - begun
-
-    for part in (0.3, 0.5, 0.6, 0.7, 0.8):
-        process = crash.start("trunkline", "run", nap=0)
-        time.sleep(part * took)
-        process.kill()
-        finish(process)
-        crash.nobody_left()
-        crash.run("plan")
-        assert "running" not in crash.states()[1:], "what was abandoned is sealed"
-    assert crash.tree.dvc("status", check=False).code == 0
-
-    crash.run("run")
-    assert crash.tree.published() == undisturbed.published()
-    assert crash.run("plan", "--json").data["empty"]
-    assert "up to date" in crash.tree.dvc("status").out
-    assert set(crash.states()) <= {"interrupted", "done"}
-    assert not list((crash.tree.root / ".dvc/cache/trunkline/scratch").iterdir())
-    assert not [path for path in crash.tree.git("status", "--porcelain").out.splitlines() if "/." in path]
-
-
 def test_a_run_that_is_killed_at_work(crash: Crash) -> None:
     crash.add("naps")
     process = crash.start("trunkline", "run", "naps")
@@ -294,7 +264,8 @@ def test_a_worker_that_is_killed(crash: Crash) -> None:
     crash.add("naps")
     process = crash.start("trunkline", "run", "naps")
     crash.until("b.txt", process)
-    os.kill(crash.parent_of("sh ", b"b.txt"), signal.SIGKILL)
+    worker = crash.parent_of("sh ", b"b.txt")
+    os.kill(worker, signal.SIGKILL)
     while process.poll() is None:  # nobody needs to wait for the others
         for pid, command in crash.processes().items():
             if command.startswith("sleep "):
@@ -303,26 +274,11 @@ def test_a_worker_that_is_killed(crash: Crash) -> None:
         time.sleep(0.02)
     done = finish(process)
     assert done.code == 3
-    assert "datum b failed: WorkerDied: its process was killed by SIGKILL" in done.out
+    assert f"datum b failed: WorkerDied: its process {worker} was killed by SIGKILL" in done.out
     crash.nobody_left()
     assert crash.states() == ["failed"]
     crash.run("run", "naps")
     assert crash.states() == ["done", "failed"]
-
-
-def test_locks_of_the_dead_do_not_block(crash: Crash) -> None:
-    dead = subprocess.Popen([sys.executable, "-c", ""])
-    dead.wait()
-    owner = {"pid": dead.pid, "cmd": "dvc repro"}
-    root = crash.tree.root
-    held = {
-        "write": {f"{root}/data/letters/upper": owner, f"{root}/data/letters/.manifests/upper": owner},
-        "read": {f"{root}/data/letters_raw": [owner]},
-    }
-    (root / ".dvc/tmp").mkdir(exist_ok=True)
-    (root / ".dvc/tmp/rwlock").write_text(json.dumps(held))
-    crash.run("run")
-    assert "write" not in json.loads((root / ".dvc/tmp/rwlock").read_text())
 
 
 # ---------------------------------------------------------------- at the same time

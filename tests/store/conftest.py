@@ -17,7 +17,9 @@ Contents = Mapping[str, bytes]
 Adopt = Callable[[Contents], list[File]]
 
 
-def write_manifest(directory: str, rows: Sequence[ManifestRow], transform: str) -> tuple[File, ...]:
+def write_manifest(
+    directory: str, rows: Sequence[ManifestRow], transform: str, packages: Mapping[str, str]
+) -> tuple[File, ...]:
     """Stands for the Parquet manifest, which is not this folder's matter."""
     data = f"{transform} {len(rows)}".encode()
     Path(directory, "manifest.txt").write_bytes(data)

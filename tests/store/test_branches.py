@@ -275,3 +275,12 @@ def test_a_clone_for_deployed_runs(repo: Tree, origin: Path, tmp_path: Path) -> 
     branches.clone(str(origin), str(path))
     with pytest.raises(ProjectError, match="cannot be cloned"):
         branches.clone(str(tmp_path / "nowhere"), str(tmp_path / "clones/other"))
+
+
+def test_a_name_that_every_project_has_for_itself(repo: Tree, tmp_path: Path) -> None:
+    first = repo.git("rev-list", "--max-parents=0", "HEAD").out[:8]
+    assert branches.name_for(str(repo.root)) == f"project-{first}"
+    (tmp_path / "my flights!").mkdir()
+    elsewhere = Tree(tmp_path / "my flights!")
+    elsewhere.git("init", "-q")
+    assert branches.name_for(str(elsewhere.root)).startswith("my-flights-"), "it has no commit yet"

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import Tree
 from trunkline.errors import ProjectError, UsageError
 from trunkline.store import git
 
@@ -518,3 +519,13 @@ def test_kill_9_leaves_at_most_the_file_staged(repo: Path) -> None:
     assert int(run(repo, "rev-list", "--count", "HEAD")) >= 4
     assert run(repo, "diff", "--cached", "--name-only") in ("", POINTER)
     run(repo, "fsck", "--strict")
+
+
+def test_the_author_is_whom_git_would_name(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = str(tree.root)
+    monkeypatch.setenv("GIT_AUTHOR_NAME", "Ada <3")
+    monkeypatch.setenv("GIT_AUTHOR_EMAIL", "ada@example.org")
+    assert git.author(root) == "Ada 3"
+    monkeypatch.delenv("GIT_AUTHOR_NAME")
+    tree.git("config", "user.name", "Grace")
+    assert git.author(root) == "Grace"

@@ -49,16 +49,25 @@ def test_another_process_is_named_and_waited_for(tmp_path: Path, hardlink: bool)
         process.stdin.close()
 
 
-def test_a_killed_holder_holds_no_more(tmp_path: Path) -> None:
+@pytest.mark.parametrize("hardlink", [False, True])
+def test_a_killed_holder_holds_no_more(tmp_path: Path, hardlink: bool) -> None:
     path = tmp_path / "lock"
-    process = subprocess.Popen(
-        [sys.executable, "-c", _HOLDER, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
+    argv = [sys.executable, "-c", _HOLDER, str(path), *(["hard"] if hardlink else [])]
+    process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert process.stdout is not None
     process.stdout.readline()
     process.kill()
     process.communicate()
-    attempt(path, False)
+    with file_lock(str(path), hardlink=hardlink, patience=5):
+        assert holder(str(path)).startswith(f"process {os.getpid()}")
+
+
+def test_the_claim_of_another_machine_holds(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    path.write_text("a|elsewhere|1999999999|2")
+    os.utime(path, (2e9 + 3e8, 2e9 + 3e8))
+    with pytest.raises(LockedError):
+        attempt(path, True)
 
 
 def test_an_expired_claim_is_broken(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from trunkline.store import locktext
+from trunkline.store import locktext, yamltext
 
 TEXT = """\
 schema: '2.0'
@@ -81,3 +81,52 @@ def test_a_file_in_another_form_keeps_its_comments() -> None:
     after = locktext.put(text, "p-b", ENTRY, {"p-a"})
     assert after == "# by hand\nschema: '2.0'\nstages:\n  p-b:\n    cmd: new\n  p-a:\n    cmd: one   # why\n"
     assert locktext.put(after, "p-c", ENTRY, ()) == after + "  p-c:\n    cmd: new\n"
+
+
+A, B = "a" * 32, "b" * 32
+
+
+def entry(md5: str, size: int, params: object = 1) -> dict[str, object]:
+    return {
+        "cmd": "trunkline exec p.a",
+        "deps": [{"path": "data/x", "hash": "md5", "md5": md5 + ".dir", "size": size, "nfiles": 3}],
+        "params": {"pipelines/p.yaml": {"stages.a": {"params": params, "text": "a: 'b'\nc " * 20}}},
+        "outs": [{"path": "data/p/a", "hash": "md5", "md5": md5, "size": size}],
+    }
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        entry(B, 7),
+        entry("1" * 32, 7),
+        entry("1" * 15 + "e" + "1" * 16, 7),
+        entry("0b" + "1" * 30, 7),
+        entry(B, 7, params=True),
+        entry(B, 7, params=1.0),
+        entry(B, 7, params={"size": 1, "md5": A}),
+        {**entry(B, 7), "outs": []},
+    ],
+)
+@pytest.mark.parametrize(
+    "before", [entry(A, 1), entry("2" * 32, 1), entry(A, 1, params={"size": 1, "md5": A})]
+)
+def test_changed_lines_are_what_the_library_writes(
+    before: dict[str, object], after: dict[str, object]
+) -> None:
+    parts = locktext.split(locktext.put("", "p-a", before, ()))
+    assert parts is not None
+    read = yamltext.load(parts.text, "dvc.lock")["stages"]["p-a"]
+
+    changed = parts.put("p-a", after, (), read)
+
+    assert changed is not None
+    assert changed.text == locktext.put("", "p-a", after, ())
+
+
+def test_where_only_hashes_change_the_library_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = locktext.split(locktext.put("", "p-a", entry(A, 1), ()))
+    assert parts is not None
+    monkeypatch.delattr(yamltext, "dump")
+
+    assert parts.put("p-a", entry(B, 7), (), entry(A, 1)) is not None

@@ -25,7 +25,7 @@ def memo(tmp_path: Path) -> Memo:
 
 def test_a_tree_is_remembered_with_its_files(memo: Memo) -> None:
     assert memo.tree("data/x") is None
-    memo.save("data/x", TREE, FILES, {})
+    memo.save("data/x", TREE, FILES)
     memo.close()
     assert memo.tree("data/x") == TREE
     assert memo.files("data/x") == FILES
@@ -33,15 +33,15 @@ def test_a_tree_is_remembered_with_its_files(memo: Memo) -> None:
 
 
 def test_a_part_of_a_tree(memo: Memo) -> None:
-    memo.save("data/x", TREE, FILES, {})
+    memo.save("data/x", TREE, FILES)
     assert memo.part("data/x", "b") == {"c": FILES["b/c"], "d": FILES["b/d"]}
     assert memo.part("data/x", "a") == {"": FILES["a"]}
 
 
 def test_a_change_replaces_and_removes_rows(memo: Memo) -> None:
-    memo.save("data/x", TREE, FILES, {})
+    memo.save("data/x", TREE, FILES)
     after = {"a": (9, 9, 9, "m9"), "b/c": FILES["b/c"], "new": (5, 5, 5, "m5")}
-    memo.save("data/x", Tree("other", "oid2.dir", 1, None), after, FILES)
+    memo.save("data/x", Tree("other", "oid2.dir", 1, None), after, (TREE.signature, FILES))
     assert memo.files("data/x") == after
     assert memo.tree("data/x") == Tree("other", "oid2.dir", 1, None)
 
@@ -70,7 +70,7 @@ def test_blobs_are_kept_by_kind_and_the_oldest_go(memo: Memo) -> None:
 def test_a_damaged_file_costs_only_what_it_knew(memo: Memo, tmp_path: Path, damage: str) -> None:
     for n in range(300):
         memo.put("kind", str(n), "x" * 100)
-    memo.save("data/x", TREE, FILES, {})
+    memo.save("data/x", TREE, FILES)
     memo.close()
     path = tmp_path / "a/b/memo.db"
     data = path.read_bytes()
@@ -92,7 +92,7 @@ def test_a_damaged_file_costs_only_what_it_knew(memo: Memo, tmp_path: Path, dama
             path.mkdir()
     assert memo.get("kind", "7") is None
     memo.put("kind", "7", "new")
-    memo.save("data/x", TREE, FILES, {})
+    memo.save("data/x", TREE, FILES)
     assert memo.get("kind", "7") == "new"
     assert memo.files("data/x") == FILES
     memo.close()
@@ -119,7 +119,7 @@ from trunkline.store.memo import Memo, Tree
 memo = Memo(sys.argv[1])
 for n in range(200):
     memo.put("kind", f"{sys.argv[2]}-{n}", "x")
-    memo.save("data/x", Tree(sys.argv[2], "o", n, 1), {"f": (n, n, n, "m")}, memo.files("data/x"))
+    memo.save("data/x", Tree(sys.argv[2], "o", n, 1), {"f": (n, n, n, "m")}, memo.whole("data/x"))
 """
 
 

@@ -67,6 +67,17 @@ def test_locks_are_given_up_after_an_error(tree: Tree, store: DvcStore) -> None:
     assert held(tree) == {}
 
 
+def test_the_dead_lose_their_locks_also_where_they_are_in_nobodys_way(tree: Tree, store: DvcStore) -> None:
+    dead = {"pid": 2**22 + 7, "cmd": "dvc repro"}  # above any process id
+    living = {"pid": os.getpid(), "cmd": "dvc repro"}
+    text = json.dumps(
+        {"write": {"/x/a": dead, "/x/b": living}, "read": {"/x/c": [dead, living], "/x/d": [dead]}}
+    )
+    tree.write(".dvc/tmp/rwlock", text)
+    attempt(store, "one", [], ["data/a"])
+    assert held(tree) == {"write": {"/x/b": living}, "read": {"/x/c": [living]}}
+
+
 def test_the_owner_of_a_path(store: DvcStore) -> None:
     assert store.owner("data/b") is None
     with store.holding("one", ["data/a"], ["data/b"]):

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import ENVIRONMENT, Tree
-from trunkline.errors import ProjectError, UsageError
+from trunkline.errors import LockedError, ProjectError, UsageError
 from trunkline.store import worktree as module
 from trunkline.store.worktree import Worktree
 
@@ -200,7 +200,16 @@ def test_what_is_no_name_of_a_pipeline_is_no_path(home: Tree) -> None:
 
 def test_it_can_be_taken_away(home: Tree) -> None:
     tree = brought(home)
-    deployed(home).remove(print)
+    place = deployed(home)
+    assert place.is_made()
+    with (
+        place.hold(print),
+        pytest.raises(LockedError, match="a run of letters is at work: process"),
+        deployed(home).hold(print, wait=False),
+    ):
+        pass
+    place.remove()
+    assert not place.is_made()
     assert not tree.root.exists()
     assert home.git("worktree", "list").out.count("\n") == 1
     brought(home)

@@ -15,13 +15,15 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import count
+from collections import ChainMap
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import count, islice
 from threading import RLock
 
-from trunkline.digest import md5_bytes, tree_bytes
+from trunkline.digest import listing_oid, md5_bytes, tree_bytes
 from trunkline.errors import CorruptData, MissingData
 from trunkline.model import File
+from trunkline.points import Point, reached
 from trunkline.store.config import Config
 from trunkline.store.files import (
     replace_bytes,
@@ -32,9 +34,13 @@ from trunkline.store.files import (
 from trunkline.store.hashing import copy_hashed, hash_files, stat_of
 from trunkline.store.links import TO_CACHE, Linker
 from trunkline.store.memo import Memo, Stat
+from trunkline.store.scan import INODE
 from trunkline.store.scratch import Scratch
 
 MODE = 0o444
+_MANY = 256  # objects: from here on it is quicker to list directories than to ask for each
+_CHUNK = 10_000  # objects whose stats are held at a time
+_FACTOR = 16  # times as many objects in a directory as are asked for: the others are asked for one by one
 
 
 class Cache:
@@ -74,10 +80,17 @@ class Cache:
         with self._lock:
             if self._unsynced:
                 sync_filesystem(self.folder)
+                reached(Point.OBJECTS_SYNCED)
                 self._memo.save_objects(self._unsynced)
                 self._unsynced = {}
 
     # ------------------------------------------------------------ trust
+
+    def _known(self, md5s: Sequence[str]) -> Mapping[str, Stat]:
+        """The same, without holding on to what was asked for."""
+        with self._lock:
+            asked = [md5 for md5 in md5s if md5 not in self._intact]
+            return ChainMap(self._memo.objects(asked), self._intact) if asked else self._intact
 
     def stats(self, md5s: Sequence[str]) -> Mapping[str, Stat]:
         """The stats at which these objects were last known to be right; it may hold others too."""
@@ -91,22 +104,30 @@ class Cache:
         """Whether the object came in in this process, and is not settled yet."""
         return md5 in self._unsynced
 
-    def evicted(self, files: Iterable[File]) -> set[str]:
-        """The md5s of objects that are missing or damaged; damaged ones are put into quarantine."""
-        md5s = list({file.md5: None for file in files})
-        trusted = self.stats(md5s)
+    def evicted(
+        self, files: Iterable[File], linked: Callable[[], Iterable[tuple[str, int]]] = tuple
+    ) -> set[str]:
+        """The md5s of objects that are missing or damaged; damaged ones are put into quarantine.
+
+        `linked` is asked where they are many: md5 and inode of files that were seen just now and have
+        that content. An object with that inode is that file, and need not be looked at again.
+        """
+        unseen = dict.fromkeys([file.md5 for file in files], -1)
+        md5s = self._doubtful(unseen, linked()) if len(unseen) >= _MANY else unseen
         missing: set[str] = set()
         suspects: list[str] = []
         sizes: list[int] = []
-        for md5 in md5s:
-            try:
-                found = stat_of(os.stat(self.path(md5)))
-            except FileNotFoundError:
-                missing.add(md5)
-                continue
-            if found != trusted.get(md5):
-                suspects.append(md5)
-                sizes.append(found[1])
+        for some in _chunks(md5s):
+            trusted = self._known(some)
+            for md5 in some:
+                try:
+                    found = stat_of(os.stat(self.path(md5)))
+                except FileNotFoundError:
+                    missing.add(md5)
+                    continue
+                if found != trusted.get(md5):
+                    suspects.append(md5)
+                    sizes.append(found[1])
         if suspects:
             try:
                 missing |= self._examine(suspects, sizes)
@@ -117,6 +138,35 @@ class Cache:
                     hint="see that no `dvc gc` is running, and repeat",
                 ) from error
         return missing
+
+    def absent(self, md5s: Iterable[str]) -> set[str]:
+        """The md5s of which there is no object, whatever the worth of the others."""
+        asked = set(md5s)
+        if len(asked) >= _MANY:
+            asked = {md5 for some, found in self._listed(asked) for md5 in some if md5[2:] not in found}
+        return {md5 for md5 in asked if not os.path.exists(self.path(md5))}
+
+    def _doubtful(self, md5s: dict[str, int], linked: Iterable[tuple[str, int]]) -> Collection[str]:
+        """Those of which no object with the inode that `linked` says is listed."""
+        for md5, inode in linked:
+            if md5 in md5s:
+                md5s[md5] = inode
+        if not any(inode >= 0 for inode in md5s.values()):
+            return md5s
+        return [
+            md5 for some, found in self._listed(md5s) for md5 in some if found.get(md5[2:], -2) != md5s[md5]
+        ]
+
+    def _listed(self, md5s: Iterable[str]) -> Iterator[tuple[list[str], dict[str, int]]]:
+        """By directory: those asked for, and name and inode of what is there, unless that is very much."""
+        asked: dict[str, list[str]] = {}
+        for md5 in md5s:
+            asked.setdefault(md5[:2], []).append(md5)
+        for fan, some in asked.items():
+            found: dict[str, int] = {}
+            with contextlib.suppress(FileNotFoundError), os.scandir(f"{self.objects}/{fan}") as entries:
+                found = {entry.name: entry.inode() & INODE for entry in islice(entries, _FACTOR * len(some))}
+            yield some, found
 
     def _examine(self, md5s: list[str], sizes: list[int]) -> set[str]:
         """Hash these objects; the md5s of those that are not what their name says."""
@@ -152,6 +202,7 @@ class Cache:
             name = f"{md5}.{os.getpid()}.{next(self._numbers)}"
             with contextlib.suppress(FileNotFoundError):
                 os.rename(path, os.path.join(folder, name))
+                reached(Point.OBJECT_QUARANTINED)
                 _tell(os.path.join(folder, name))
             with self._lock:
                 self._intact.pop(md5, None)
@@ -195,6 +246,7 @@ class Cache:
         except FileNotFoundError:  # someone removed the directory when it was empty
             self._make_fan(fan)
             os.rename(source, self.path(md5))
+        reached(Point.OBJECT_PLACED)
         if durable:
             sync_directory(f"{self.objects}/{fan}")
         self._trust(md5, stat, durable=durable)
@@ -234,6 +286,7 @@ class Cache:
         copied = os.stat(temporary)
         if copied.st_mode & 0o7777 != MODE:
             os.chmod(temporary, MODE)
+        reached(Point.OBJECT_COPIED)
         with self._lock:
             placed = self._place(temporary, md5, stat_of(copied), durable=False)
         if not placed:
@@ -244,13 +297,18 @@ class Cache:
     def put_tree(self, files: Iterable[tuple[str, str]], *, durable: bool = False) -> str:
         """Save a directory's listing, given (relative path, md5) pairs; its content hash."""
         data = tree_bytes(files)
-        oid = md5_bytes(data) + ".dir"
+        oid = listing_oid(data)
+        self.put_listing(oid, data, durable=durable)
+        return oid
+
+    def put_listing(self, oid: str, data: bytes, *, durable: bool = False) -> None:
+        """Save a directory's listing of this content hash."""
         with self._lock:
             if not self._has(oid):
                 temporary = self.scratch()
                 replace_bytes(temporary, data, mode=MODE, durable=durable)
                 self._place(temporary, oid, stat_of(os.stat(temporary)), durable)
-        return oid
+                reached(Point.LISTING_SAVED)
 
     def listing(self, oid: str) -> tuple[File, ...]:
         """The files of a directory's listing, sizes -1. Raises MissingData, CorruptData."""
@@ -269,6 +327,13 @@ class Cache:
             return tuple(File(_inside(row["relpath"]), row["md5"], -1) for row in json.loads(data))
         except (ValueError, TypeError, KeyError) as error:
             raise _damaged_listing(path) from error
+
+
+def _chunks(md5s: Iterable[str]) -> Iterator[list[str]]:
+    """So many at a time that what is known of them need not be held of all."""
+    rest = iter(md5s)
+    while some := list(islice(rest, _CHUNK)):
+        yield some
 
 
 def _tell(path: str) -> None:

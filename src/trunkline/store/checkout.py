@@ -5,23 +5,29 @@
     →        remove b and x, make c/, link b and c/d; then walk once and remember, without hashing
 
 A file of unknown content (edited since it was last hashed) differs. The walk afterwards proves the
-links: a hard link must show the stat at which its object was last right, a copy the right size.
+links: a hard link must show the stat at which its object was last right, a copy the right size. It
+also proves what is said to be present: where this process looked before (a run does, when it plans),
+it does not look a second time before it begins, unless that walk shows something else.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
+from trunkline.digest import listing_oid, tree_bytes
 from trunkline.errors import CorruptData, MissingData, StoreError
 from trunkline.model import File, Version
+from trunkline.points import Point, reached
 from trunkline.store.cache import Cache
 from trunkline.store.files import remove_quietly
 from trunkline.store.hashing import hash_file, settle, stat_of
 from trunkline.store.links import TO_WORKSPACE, Linker
 from trunkline.store.memo import Known
-from trunkline.store.scan import Scan
+from trunkline.store.scan import Row
 from trunkline.store.workspace import Workspace
+
+_Present = tuple[int, int, int, str] | None  # a row of the memo; None: a file of unknown content
 
 
 class Checkout:
@@ -36,16 +42,46 @@ class Checkout:
         """Make `path` hold `files`; one file with the path "" makes it a file. Raises MissingData."""
         wanted = {file.path: file.md5 for file in files}
         _check_paths(wanted, path)
-        present = self._present(path, "" in wanted)
-        todo = [file for file in files if present.get(file.path) != file.md5]
+        recent = self._recent(path, "" in wanted)
+        if recent is not None:
+            version = self._attempt(path, files, wanted, recent, recent[1])
+            if version is not None:
+                return version
+        version = self._attempt(path, files, wanted, *self._present(path, "" in wanted))
+        if version is None:
+            raise _raced(path)
+        return version
+
+    def _recent(self, path: str, single: bool) -> tuple[str, Known] | None:
+        """What this process saw there last: the walk at the end tells whether it is still so."""
+        full = self._workspace.full(path)
+        if single or os.path.islink(full) or not os.path.isdir(full):
+            return None
+        return self._workspace.seen(path)
+
+    def _attempt(
+        self,
+        path: str,
+        files: Sequence[File],
+        wanted: Mapping[str, str],
+        before: tuple[str, Known],
+        present: Mapping[str, _Present],
+    ) -> Version | None:
+        """Change what differs from `present`; None where that was not what was there."""
+        same = {name for name, row in present.items() if row is not None and wanted.get(name) == row[3]}
+        todo = [file for file in files if file.path not in same]
         self._check_objects([file for file in todo if not self._cache.is_new(file.md5)], path)
         full = self._workspace.full(path)
-        _remove(full, [name for name, md5 in present.items() if md5 is None or wanted.get(name) != md5])
+        _remove(full, present.keys() - same)
+        reached(Point.CHECKOUT_REMOVED)
         self._link(full, todo, directory="" not in wanted)
-        return self._record(path, wanted)
+        return self._record(path, wanted, before, {name: present[name] for name in same})
 
-    def _present(self, path: str, single: bool) -> dict[str, str | None]:
-        """The files there by md5, None where it is not known; what is in the way is removed."""
+    def _present(self, path: str, single: bool) -> tuple[tuple[str, Known], dict[str, _Present]]:
+        """What the memo has of the path, and the files there with their contents, None where unknown.
+
+        What is in the way is removed.
+        """
         full = self._workspace.full(path)
         if os.path.islink(full) or (os.path.isfile(full) and not single):
             os.unlink(full)
@@ -53,9 +89,10 @@ class Checkout:
             _remove_tree(full)
         seen = self._workspace.scan(path)
         if seen is None:
-            return {}
-        known = self._workspace.known(path, seen)
-        return {row[0]: known[row[0]][3] if row[0] in known else None for row in seen.rows}
+            return ("", {}), {}
+        before = self._workspace.whole(path)
+        known = self._workspace.known(path, seen, before[1])
+        return before, {row[0]: known.get(row[0]) for row in seen.rows}
 
     def _check_objects(self, files: Sequence[File], path: str) -> None:
         missing = self._cache.evicted(files) if files else set()
@@ -89,31 +126,60 @@ class Checkout:
                 raise MissingData(
                     "an object vanished from the cache", where=source, hint="see that no `dvc gc` is running"
                 ) from error
+            reached(Point.CHECKOUT_LINKED)
 
-    def _record(self, path: str, wanted: dict[str, str]) -> Version:
+    def _record(
+        self,
+        path: str,
+        wanted: Mapping[str, str],
+        before: tuple[str, Known],
+        same: Mapping[str, _Present],
+    ) -> Version | None:
+        """Walk and remember; None where what was to stay the `same` did not."""
         seen = self._workspace.scan(path)
         if seen is None:
-            raise _raced(path)
-        _check_complete(path, seen, wanted)
-        self._prove(path, seen, wanted)
-        settle(max((row[3] for row in seen.rows), default=0))
-        known: Known = {row[0]: (row[1], row[2], row[3], wanted[row[0]]) for row in seen.rows}
-        version = self._workspace.remember(path, seen, known)
-        if seen.directory:
-            self._cache.put_tree(wanted.items())
+            return None
+        made = []
+        known: Known = {}
+        for row in seen.rows:
+            name, inode, size, mtime = row
+            old = same.get(name)
+            if old is None:
+                made.append(row)
+            elif old[0] == inode and old[2] == mtime and old[1] == size:
+                known[name] = old
+            else:
+                return None
+        if len(known) < len(same) or any(row[0] not in wanted for row in made):
+            return None
+        _check_complete(path, known.keys() | {row[0] for row in made}, wanted)
+        settle(self._prove(path, made, wanted))
+        reached(Point.CHECKOUT_PROVEN)
+        known.update((name, (inode, size, mtime, wanted[name])) for name, inode, size, mtime in made)
+        if not seen.directory:
+            return self._workspace.remember(path, seen, known, wanted[""], before)
+        data = tree_bytes(wanted.items())
+        version = self._workspace.remember(path, seen, known, listing_oid(data), before)
+        self._cache.put_listing(version.oid, data)
         return version
 
-    def _prove(self, path: str, seen: Scan, wanted: dict[str, str]) -> None:
-        """Raise CorruptData where a file cannot have the content that it should have."""
-        stats = self._cache.stats(list(set(wanted.values())))
+    def _prove(self, path: str, rows: Sequence[Row], wanted: Mapping[str, str]) -> int:
+        """The mtime of the newest file that is a copy, and could be written to.
+
+        Raises CorruptData where a file cannot have the content that it should have.
+        """
+        stats = self._cache.stats(list({wanted[row[0]] for row in rows}))
         full = self._workspace.full(path)
-        for name, inode, size, mtime in seen.rows:
+        newest = 0
+        for name, inode, size, mtime in rows:
             md5 = wanted[name]
             stat = stats.get(md5)
             if stat == (inode, size, mtime):
                 continue
+            newest = max(newest, mtime)
             if stat is None or stat[0] == inode or stat[1] != size:
                 self._examine(f"{full}/{name}" if name else full, md5)
+        return newest
 
     def _examine(self, file: str, md5: str) -> None:
         if hash_file(file)[1] == md5:
@@ -132,7 +198,7 @@ class Checkout:
 _EMPTY = "d41d8cd98f00b204e9800998ecf8427e"  # the md5 of nothing
 
 
-def _check_paths(wanted: dict[str, str], path: str) -> None:
+def _check_paths(wanted: Mapping[str, str], path: str) -> None:
     for name in wanted:
         if name.startswith("/") or (".." in name and ".." in name.split("/")):
             raise StoreError(f"{name} would leave the dataset", where=path)
@@ -140,7 +206,7 @@ def _check_paths(wanted: dict[str, str], path: str) -> None:
         raise StoreError("a single file cannot be a dataset of several", where=path)
 
 
-def _remove(full: str, names: Sequence[str]) -> None:
+def _remove(full: str, names: Collection[str]) -> None:
     """Remove files, then the directories that they leave empty."""
     folders = set()
     for name in names:
@@ -175,10 +241,7 @@ def _remove_tree(path: str) -> None:
         remove_quietly(path)
 
 
-def _check_complete(path: str, seen: Scan, wanted: dict[str, str]) -> None:
-    names = {row[0] for row in seen.rows}
-    if names - wanted.keys():
-        raise _raced(path)
+def _check_complete(path: str, names: Collection[str], wanted: Mapping[str, str]) -> None:
     if left_out := wanted.keys() - names:
         raise StoreError(
             f"DVC leaves {min(left_out)} out of a dataset",

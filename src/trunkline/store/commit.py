@@ -19,6 +19,7 @@ import time
 from collections.abc import Mapping, Sequence
 
 from trunkline.errors import ProjectError
+from trunkline.points import Point, reached
 from trunkline.store import trees
 from trunkline.store.gitcall import Place, attempt, call, environment, text
 from trunkline.store.trees import ABSENT, Entry
@@ -75,6 +76,7 @@ def commit_files(root: str, changes: Mapping[str, bytes | None], message: str, *
     target = trees.targets(place, changes, base)
     _refuse_edits(place, base, target)
     staged = _stage(place, base, target)
+    reached(Point.COMMIT_STAGED)
     try:
         for number in range(_ATTEMPTS):
             if commit := _on_top(place, branch, tip, target, message, hooks):
@@ -250,11 +252,15 @@ def _on_top(
         return tip
     message = _message(place, message, hooks)
     commit = trees.commit_tree(place, tree, [] if tip is None else [tip], message)
+    reached(Point.COMMIT_MADE)
     reflog = f"commit: {message.partition(chr(10))[0]}"
     code, _, _ = attempt(
         place.root, "update-ref", "-m", reflog, branch, commit, tip or trees.null_id(tip, target)
     )
-    return None if code else commit
+    if code:
+        return None
+    reached(Point.HEAD_MOVED)
+    return commit
 
 
 def _message(place: Place, message: str, hooks: bool) -> str:

@@ -12,10 +12,19 @@ import os
 import sys
 from collections.abc import Callable
 
+from trunkline.points import Point, reached
+
 _BLOCK = 1 << 20
 
 
-def replace_bytes(path: str, data: bytes, *, mode: int | None = None, durable: bool = False) -> None:
+def replace_bytes(
+    path: str,
+    data: bytes,
+    *,
+    mode: int | None = None,
+    durable: bool = False,
+    aside: Point = Point.FILE_ASIDE,
+) -> None:
     """Make `path` hold `data`. `mode` is for a new file; an old one's mode is kept without it."""
     parent = os.path.dirname(path)
     if mode is None:
@@ -31,7 +40,9 @@ def replace_bytes(path: str, data: bytes, *, mode: int | None = None, durable: b
                 os.fsync(handle)
         finally:
             os.close(handle)
+        reached(aside)
         os.replace(temporary, path)
+        reached(Point.FILE_REPLACED)
     except BaseException:
         remove_quietly(temporary)
         raise

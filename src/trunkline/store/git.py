@@ -22,6 +22,7 @@ from trunkline.store.commit import (
 from trunkline.store.gitcall import Place, attempt, call, text
 
 __all__ = [
+    "author",
     "commit_files",
     "commit_paths",
     "head",
@@ -46,6 +47,12 @@ def head(root: str) -> str | None:
     """The commit that is checked out; None before the first one."""
     code, out, _ = attempt(root, "rev-parse", "--verify", "--quiet", "HEAD")
     return None if code else text(out).strip()
+
+
+def author(root: str) -> str:
+    """The name under which git would commit here; "" where it knows none."""
+    code, out, _ = attempt(root, "var", "GIT_AUTHOR_IDENT")
+    return "" if code else text(out).partition(" <")[0].strip()
 
 
 def resolve(root: str, rev: str) -> str:

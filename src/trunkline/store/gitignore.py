@@ -14,6 +14,7 @@ import re
 from threading import Lock
 
 from trunkline.errors import StoreError
+from trunkline.points import Point, reached
 
 NAME = ".gitignore"
 _lock = Lock()
@@ -34,6 +35,7 @@ def ensure(root: str, path: str) -> bool:
         os.makedirs(os.path.dirname(file), exist_ok=True)
         with open(file, "a", encoding="utf-8", newline="") as stream:
             stream.write(("" if not text or text.endswith("\n") else "\n") + line + "\n")
+    reached(Point.IGNORE_WRITTEN)
     return True
 
 

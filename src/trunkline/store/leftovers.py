@@ -5,10 +5,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 
-from trunkline.store.files import remove_quietly
 from trunkline.store.locks import is_alive
 
 _TEMPORARY = re.compile(r"\..+\.([0-9]+)\.[0-9a-f]{8}")
@@ -23,4 +23,5 @@ def remove_leftovers(directory: str) -> None:
     for name in names:
         found = _TEMPORARY.fullmatch(name)
         if found is not None and not is_alive(int(found[1])):
-            remove_quietly(os.path.join(directory, name))
+            with contextlib.suppress(OSError):  # somebody else's, or a disk that cannot be written to
+                os.unlink(os.path.join(directory, name))

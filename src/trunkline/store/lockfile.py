@@ -28,22 +28,24 @@ import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from threading import RLock
-from typing import Any
+from typing import Any, NamedTuple
 
 from trunkline.digest import md5_bytes
 from trunkline.errors import StoreError
 from trunkline.model import LockEntry, LockItem
+from trunkline.points import Point, reached
 from trunkline.store import locktext, yamltext
 from trunkline.store.files import remove_quietly, replace_bytes
 from trunkline.store.memo import Memo
 
 NAME = "dvc.lock"
+_KEPT = 16  # texts of it that are remembered
 _REPAIR = "type `git checkout dvc.lock`; or delete it and run: results that are known are reused"
 
 
 def parse(text: str, file: str = NAME) -> dict[str, LockEntry]:
     """The entries of a dvc.lock by DVC's stage name, in its order. Raises SpecError, StoreError."""
-    return _entries(yamltext.load(text, file), file)
+    return _entries(_stages(yamltext.load(text, file), file), file)
 
 
 class LockFile:
@@ -53,7 +55,8 @@ class LockFile:
         self._path = os.path.join(root, NAME)
         self._memo = memo
         self._guard = guard
-        self._read: tuple[str, dict[str, LockEntry]] = ("", {})
+        self._held = _Held("", None, {})
+        self._entries: dict[str, tuple[Any, LockEntry]] = {}  # by name: data and what they say
         self._young = os.path.join(root, ".dvc", "tmp", "trunkline", "young.json")
         self._first: frozenset[str] | None = None  # the entries that were there when the run began
         self._lock = RLock()
@@ -61,22 +64,33 @@ class LockFile:
     def entry(self, name: str) -> LockEntry | None:
         """The stage's entry; None where it has none."""
         with self._lock:
-            return self._parsed(self._text()).get(name)
+            data = self._parsed(self._text()).stages.get(name)
+            if data is None:
+                return None
+            known = self._entries.get(name)
+            if known is None or known[0] is not data:
+                known = self._entries[name] = (data, _entries({name: data})[name])
+            return known[1]
 
     def write(self, name: str, entry: LockEntry, order: Sequence[str] = ()) -> None:
         """Replace or insert one stage's entry, durably. Raises LockedError."""
         with self._lock, self._guard():
-            old = self._text()
-            if name in order and name not in self._parsed(old):
+            held = self._parsed(self._text())
+            if name in order and name not in held.stages:
                 self._remember(name)
-            new = locktext.put(old, name, as_data(entry), self._followers(name, order))
-            if new != old:
-                replace_bytes(self._path, new.encode(), durable=True)
+                reached(Point.LOCK_NOTED)
+            new = _changed(held, name, as_data(entry), self._followers(name, order))
+            if new.text != held.text:
+                replace_bytes(self._path, new.text.encode(), durable=True, aside=Point.LOCK_ASIDE)
+                reached(Point.LOCK_WRITTEN)
+            self._held = new
 
     def complete(self, names: Collection[str]) -> None:
         """A run of these stages came to its end: what is new from here on goes behind them."""
         with self._lock:
             self._first = None
+            if self._held.text:
+                _keep(self._memo, self._held)
             young = self._added()
             if young and not young.isdisjoint(names):
                 self._save_young(young.difference(names))
@@ -116,12 +130,12 @@ class LockFile:
         except UnicodeDecodeError as error:
             raise StoreError(f"{NAME} is not UTF-8 text: {error.reason}", where=NAME) from error
 
-    def _parsed(self, text: str) -> dict[str, LockEntry]:
-        if self._read[0] != text:
-            self._read = (text, _entries(_data(self._memo, text), NAME))
+    def _parsed(self, text: str) -> _Held:
+        if self._held.text != text:
+            self._held = _read(self._memo, text, self._held)
         if self._first is None:
-            self._first = frozenset(self._read[1]) - self._added()
-        return self._read[1]
+            self._first = frozenset(self._held.stages) - self._added()
+        return self._held
 
 
 def as_data(entry: LockEntry) -> dict[str, Any]:
@@ -148,30 +162,70 @@ def _item_data(item: LockItem) -> dict[str, Any]:
     return data
 
 
-def _data(memo: Memo, text: str) -> Any:
-    """The parsed file, remembered as JSON where JSON can say it."""
-    key = md5_bytes(text.encode())
-    known = memo.get("dvc.lock", key)
+# ---------------------------------------------------------------- the text and what it says
+
+
+class _Held(NamedTuple):
+    """A text of dvc.lock with its parts, where it is in DVC's own form, and the plain data of its stages."""
+
+    text: str
+    parts: locktext.Parts | None
+    stages: Mapping[str, Any]
+
+
+def _read(memo: Memo, text: str, before: _Held) -> _Held:
+    """What a text says. What it shares with the one before is not read again, nor what was remembered."""
+    parts = locktext.split(text)
+    if parts is not None and before.parts is not None:
+        same = {name for name, block in parts.blocks.items() if before.parts.blocks.get(name) == block}
+        other = "".join(block for name, block in parts.blocks.items() if name not in same)
+        fresh = _stages(yamltext.load(f"stages:\n{other}", NAME)) if other else {}
+        stages = {name: before.stages[name] if name in same else fresh[name] for name in parts.blocks}
+        return _Held(text, parts, stages)
+    known = memo.get("dvc.lock", md5_bytes(text.encode()))
     if known is not None:
-        return json.loads(known)
-    data = yamltext.load(text, NAME)
+        return _Held(text, parts, json.loads(known))
+    held = _Held(text, parts, _stages(yamltext.load(text, NAME)) if text else {})
+    _keep(memo, held)
+    return held
+
+
+def _changed(held: _Held, name: str, data: dict[str, Any], followers: Collection[str]) -> _Held:
+    """The same with `data` as the entry of one stage."""
+    old = held.stages.get(name)
+    parts = held.parts or (None if held.text else locktext.split(locktext.HEAD))
+    parts = None if parts is None else parts.put(name, data, followers, old)
+    if parts is None:
+        text = locktext.put(held.text, name, data, followers)
+        return _Held(text, None, _stages(yamltext.load(text, NAME)))
+    if parts.blocks[name] == (held.parts.blocks.get(name) if held.parts is not None else None):
+        return held
+    fresh = _stages(yamltext.load(f"stages:\n{parts.blocks[name]}", NAME))
+    return _Held(parts.text, parts, {**held.stages, **fresh})
+
+
+def _keep(memo: Memo, held: _Held) -> None:
+    """Remember what a text says, where JSON can say it."""
     try:
-        plain = json.dumps(data)
-        if json.loads(plain) == data:  # a number as a key would come back as text
-            memo.put("dvc.lock", key, plain)
+        plain = json.dumps(held.stages)
+        if json.loads(plain) == held.stages:  # a number as a key would come back as text
+            memo.put("dvc.lock", md5_bytes(held.text.encode()), plain, keep=_KEPT)
     except (TypeError, ValueError):
         pass
-    return data
 
 
-def _entries(data: Any, file: str) -> dict[str, LockEntry]:
+def _stages(data: Any, file: str = NAME) -> Mapping[str, Any]:
     stages = data.get("stages") if isinstance(data, Mapping) else None
     if stages is None and isinstance(data, Mapping):
         return {}
     if not isinstance(stages, Mapping):
         raise StoreError(f"{file} is not a lock file of DVC 2 or later", where=file, hint=_REPAIR)
+    return {str(name): stage for name, stage in stages.items()}
+
+
+def _entries(stages: Mapping[str, Any], file: str = NAME) -> dict[str, LockEntry]:
     try:
-        return {str(name): _entry(stage) for name, stage in stages.items()}
+        return {name: _entry(stage) for name, stage in stages.items()}
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise StoreError(
             f"{file} has an entry that DVC would not have written", where=file, hint=_REPAIR

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from trunkline.errors import LockedError
+from trunkline.points import Point, reached
 from trunkline.store.files import remove_quietly
 
 _YEAR = 365 * 24 * 3600.0
@@ -43,6 +44,7 @@ def file_lock(path: str, *, hardlink: bool = False, patience: float = 30.0) -> I
         time.sleep(_PAUSES[min(tries, len(_PAUSES) - 1)])
         tries += 1
     try:
+        reached(Point.FILE_LOCKED)
         yield
     finally:
         release()
@@ -90,15 +92,14 @@ def _flock(path: str) -> _Release | None:
         os.close(handle)
         return None
     text = b" %d\n" % os.getpid()
-    os.pwrite(handle, text, 0)
-    os.ftruncate(handle, len(text))
+    with contextlib.suppress(OSError):  # a full disk: then nobody can say who holds it, and it is held
+        os.pwrite(handle, text, 0)
+        os.ftruncate(handle, len(text))
     return lambda: os.close(handle)
 
 
 def _claim(path: str) -> _Release | None:
-    import socket
-
-    name = f"{path}|{socket.gethostname()}|{os.getpid()}|{int.from_bytes(os.urandom(6), 'big')}"
+    name = f"{path}|{_host()}|{os.getpid()}|{int.from_bytes(os.urandom(6), 'big')}"
     claim = os.path.join(os.path.dirname(path), f"trunkline-{os.urandom(8).hex()}.lock")
     with open(claim, "w") as stream:
         stream.write(name)
@@ -108,7 +109,7 @@ def _claim(path: str) -> _Release | None:
         os.link(claim, path)
     except FileExistsError:
         os.unlink(claim)
-        _break_expired(path)
+        _break_stale(path)
         return None
 
     def release() -> None:
@@ -118,7 +119,27 @@ def _claim(path: str) -> _Release | None:
     return release
 
 
-def _break_expired(path: str) -> None:
-    with contextlib.suppress(OSError):
-        if os.stat(path).st_mtime < time.time():
-            os.unlink(path)
+def _break_stale(path: str) -> None:
+    """Remove a lock that has expired, or whose process, on this machine, is dead."""
+    with contextlib.suppress(OSError, ValueError):
+        claim = _claimed(path)
+        _, host, pid, _ = claim.rsplit("|", 3)
+        if os.stat(path).st_mtime >= time.time() and (host != _host() or is_alive(int(pid))):
+            return
+        aside = f"{path}.{os.getpid()}.{os.urandom(4).hex()}"
+        os.rename(path, aside)
+        if _claimed(aside) != claim:  # another has broken it before us, and taken it
+            os.link(aside, path)
+        os.unlink(aside)
+
+
+def _claimed(path: str) -> str:
+    with open(path, encoding="utf-8") as stream:
+        return stream.read()
+
+
+def _host() -> str:
+    """This machine, as the names of claims have it."""
+    import socket
+
+    return socket.gethostname()

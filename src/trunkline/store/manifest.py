@@ -8,52 +8,55 @@
     name      string
     key       string
     join_on   string
+    group_by  string
+    made      string                        the transform that made the outputs, where another was accepted
     inputs    list<struct<name, dataset, path, md5: string, size, nfiles: int64>>   nfiles null: a file
     outputs   list<struct<path, md5: string, size: int64>>
 
-    trunkline.manifest   1                  schema metadata: the version of this format,
+    trunkline.manifest   2                  schema metadata: the version of this format,
     trunkline.transform  <digest>           the transform digest of all rows,
-    trunkline.writer     trunkline/1 …      and what wrote the outputs
+    trunkline.writer     trunkline/1 …      what wrote the outputs,
+    trunkline.packages   {"numpy": "2.3"}   the packages that count as code, and of this file's rows
+    trunkline.accepted   3                  how many have a `made`
 
 Equal rows give equal bytes, and one changed datum changes one file, so the manifest of a million
 datums costs a commit the 256th part of it. Nothing that differs from run to run is in it: no times,
-no run ids. Everything is done by column: a million rows pass through Arrow's flat arrays, not through
-a million dicts. A version above ours is an error that says to upgrade; there is no older one.
+no run ids. It is written, and read again, without pyarrow (`store.parquet`). Version 1 was written by
+pyarrow, and is read by it. A version above ours is an error that says to upgrade.
 """
 
 from __future__ import annotations
 
+import json
 import os
-from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, chain
-from typing import Any, NamedTuple, TypeVar
+from functools import partial
+from typing import Any, NamedTuple
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
-
+from trunkline.digest import md5_bytes
 from trunkline.errors import CorruptData, MissingData, StoreError
 from trunkline.model import Datum, File, Item, ManifestRow
-from trunkline.tables import WRITER, first_line, write_arrow
+from trunkline.store import parquet
+from trunkline.store.files import write_all
+from trunkline.writer import writer_tag
 
-VERSION = 1
+VERSION = 2
 ONE_FILE = 4_096
 SIXTEEN_FILES = 65_536
 
-_Read = TypeVar("_Read")
+_TEXTS = ("datum_id", "name", "key", "join_on", "group_by", "made")
+_TEXT = ("name", "dataset", "path", "md5")
+_INPUTS = parquet.Kind("inputs", (*((name, False) for name in _TEXT), ("size", True), ("nfiles", True)))
+_OUTPUTS = parquet.Kind("outputs", (("path", False), ("md5", False), ("size", True)))
 
-_INPUT = pa.struct(
-    [(name, pa.string()) for name in ("name", "dataset", "path", "md5")]
-    + [("size", pa.int64()), ("nfiles", pa.int64())]
-)
-_OUTPUT = pa.struct([("path", pa.string()), ("md5", pa.string()), ("size", pa.int64())])
-_SCHEMA = pa.schema(
-    [(name, pa.string()) for name in ("datum_id", "name", "key", "join_on")]
-    + [("inputs", pa.list_(_INPUT)), ("outputs", pa.list_(_OUTPUT))]
-)
+# A NamedTuple's own constructor is a function of Python: four times as slow.
+_item, _file = partial(tuple.__new__, Item), partial(tuple.__new__, File)
+_datum: Callable[[tuple[Any, ...]], Datum] = partial(tuple.__new__, Datum)
+_row: Callable[[tuple[Any, ...]], ManifestRow] = partial(tuple.__new__, ManifestRow)
+
+_NONE: Mapping[str, Datum] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,45 +66,105 @@ class Manifest:
     rows: tuple[ManifestRow, ...]
     transform: str
     writer: str
+    packages: tuple[tuple[str, str], ...] = ()
 
 
 class Facts(NamedTuple):
-    """What the footers of a manifest tell; `rows` counts its datums."""
+    """What the footers of a manifest tell; `rows` counts its datums, `accepted` those that have a `made`."""
 
     transform: str
     writer: str
     rows: int
+    packages: tuple[tuple[str, str], ...] = ()
+    accepted: int = 0
 
 
-def write_manifest(directory: str, rows: Sequence[ManifestRow], transform: str) -> tuple[File, ...]:
-    """Write the manifest of `rows` into an existing `directory`: its files, sorted by name."""
+class Shard(NamedTuple):
+    """One file of a manifest, with the facts and rows in it. `md5` is "" where it is not to be used again."""
+
+    md5: str
+    size: int
+    facts: Facts
+    rows: list[ManifestRow]
+
+
+def write_manifest(
+    directory: str,
+    rows: Sequence[ManifestRow],
+    transform: str,
+    packages: Mapping[str, str] | None = None,
+    known: Iterable[Shard] = (),
+) -> tuple[File, ...]:
+    """Write the manifest of `rows` into an existing `directory`: its files, sorted by name.
+
+    A file that would be one of `known` once more is not written.
+    """
     ordered = sorted(rows, key=_id)
+    origin = Facts(transform, writer_tag(), 0, tuple(sorted((packages or {}).items())))
+    before = {_id(shard.rows[0]): shard for shard in known if shard.md5 and shard.rows}
     files = []
     for name, part in _shards(ordered):
-        md5, size = write_arrow(_table(part, transform), os.path.join(directory, name))
-        files.append(File(name, md5, size))
+        facts = origin._replace(rows=len(part), accepted=sum(row.made != "" for row in part))
+        old = before.get(_id(part[0])) if part else None
+        if old is not None and old.facts == facts and old.rows == part:
+            files.append(File(name, old.md5, old.size))
+            continue
+        data = _encoded(part, facts)
+        with open(os.path.join(directory, name), "wb", buffering=0) as stream:
+            write_all(stream.fileno(), data)
+        files.append(File(name, md5_bytes(data), len(data)))
     return tuple(files)
 
 
 def read_manifest(paths: Sequence[str]) -> Manifest:
     """The manifest in these files, all files of one manifest in any order. Raises StoreError."""
-    tables: list[pa.Table] = [_guarded(path, pq.ParquetFile.read) for path in paths]
-    facts = _one(paths, [_facts(path, table.schema) for path, table in zip(paths, tables, strict=True)])
-    rows = chain.from_iterable(_rows(path, table) for path, table in zip(paths, tables, strict=True))
-    return Manifest(tuple(sorted(rows, key=_id)), facts.transform, facts.writer)
+    return joined(paths, [read_shard(path) for path in paths])
+
+
+def joined(paths: Sequence[str], shards: Sequence[Shard]) -> Manifest:
+    """The manifest that these shards, read from `paths`, make up. Raises CorruptData."""
+    facts = _one(paths, [shard.facts for shard in shards])
+    rows = [row for shard in sorted(shards, key=_first_id) for row in shard.rows]
+    return Manifest(tuple(rows), facts.transform, facts.writer, facts.packages)
+
+
+def read_shard(path: str, md5: str = "", like: Mapping[str, Datum] = _NONE) -> Shard:
+    """One file of a manifest, of this content. Raises StoreError.
+
+    A datum that equals one of `like` (by id) is that one: a million need not be held twice.
+    """
+    try:
+        with open(path, "rb") as stream:
+            data = stream.read()
+        found = parquet.read(data, _TEXTS, (_INPUTS, _OUTPUTS))
+        if found is not None:
+            facts, rows = _facts(path, found.rows, found.metadata), _rows(found, like)
+        else:
+            from trunkline.store import manifest1
+
+            facts = _facts(path, *manifest1.read_metadata(path))
+            rows, md5 = manifest1.read_rows(path), ""
+    except FileNotFoundError as error:
+        raise MissingData("a file of a manifest is missing", where=path) from error
+    except parquet.Damaged as error:
+        raise _damaged(path, str(error)) from error
+    return Shard(md5, len(data), facts, rows)
 
 
 def read_facts(paths: Sequence[str]) -> Facts:
     """What the footers of a manifest's files say; no row is read. Raises StoreError."""
-    footers = [_guarded(path, lambda file: (file.schema_arrow, file.metadata.num_rows)) for path in paths]
-    return _one(paths, [_facts(path, *footer) for path, footer in zip(paths, footers, strict=True)])
+    return _one(paths, [_read_footer(path) for path in paths])
 
 
 # ---------------------------------------------------------------- rows to columns
 
 
 def _id(row: ManifestRow) -> str:
-    return row.datum.id
+    return row[0][0]
+
+
+def _first_id(shard: Shard) -> str:
+    return _id(shard.rows[0]) if shard.rows else ""
 
 
 def _shards(rows: list[ManifestRow]) -> Iterator[tuple[str, list[ManifestRow]]]:
@@ -116,91 +179,79 @@ def _shards(rows: list[ManifestRow]) -> Iterator[tuple[str, list[ManifestRow]]]:
         yield f"{name}.parquet", rows[start:end]
 
 
-def _table(rows: list[ManifestRow], transform: str) -> pa.Table:
-    datums = [row.datum for row in rows]
-    columns = [
-        _strings([datum.id for datum in datums]),
-        _strings([datum.name for datum in datums]),
-        _strings([row.key for row in rows]),
-        _strings([datum.join_on for datum in datums]),
-        _lists([datum.items for datum in datums], _INPUT),
-        _lists([row.files for row in rows], _OUTPUT),
-    ]
+def _encoded(rows: list[ManifestRow], facts: Facts) -> bytes:
+    texts = {
+        "datum_id": [row[0][0] for row in rows],
+        "name": [row[0][1] for row in rows],
+        "key": [row[1] for row in rows],
+        "join_on": [row[0][3] for row in rows],
+        "group_by": [row[0][4] for row in rows],
+        "made": [row[3] for row in rows],
+    }
+    groups: dict[parquet.Kind, Sequence[parquet.Group]] = {
+        _INPUTS: [row[0][2] for row in rows],
+        _OUTPUTS: [row[2] for row in rows],
+    }
     metadata = {
         "trunkline.manifest": str(VERSION),
-        "trunkline.transform": transform,
-        "trunkline.writer": WRITER,
+        "trunkline.transform": facts.transform,
+        "trunkline.writer": facts.writer,
+        "trunkline.packages": json.dumps(dict(facts.packages)),
+        "trunkline.accepted": str(facts.accepted),
     }
-    return pa.Table.from_arrays(columns, schema=_SCHEMA.with_metadata(metadata))
-
-
-def _lists(groups: Sequence[Sequence[tuple[Any, ...]]], kind: pa.StructType) -> pa.ListArray:
-    """A list column, from offsets and one flat array for each field."""
-    fields = list(kind)
-    flat: Iterable[tuple[Any, ...]] = zip(*chain.from_iterable(groups), strict=True)
-    columns = list(flat) or [()] * len(fields)
-    makers = [_strings if field.type == pa.string() else _integers for field in fields]
-    values = [make(column) for make, column in zip(makers, columns, strict=True)]
-    structs = pa.StructArray.from_arrays(values, fields=fields)
-    ends = pa.py_buffer(array("i", accumulate(map(len, groups), initial=0)))
-    return pa.ListArray.from_buffers(pa.list_(kind), len(groups), [None, ends], children=[structs])
-
-
-# `pa.array` imports pandas, which takes longer than the manifest of 10,000 datums.
-
-
-def _strings(values: Sequence[str]) -> pa.StringArray:
-    texts = [value.encode() for value in values]
-    ends = pa.py_buffer(array("i", accumulate(map(len, texts), initial=0)))
-    return pa.Array.from_buffers(pa.string(), len(texts), [None, ends, pa.py_buffer(b"".join(texts))])
-
-
-def _integers(values: Sequence[int | None]) -> pa.Int64Array:
-    present = np.array([value is not None for value in values], bool)
-    valid = pa.py_buffer(np.packbits(present, bitorder="little"))
-    numbers = pa.py_buffer(array("q", [value or 0 for value in values]))
-    return pa.Array.from_buffers(pa.int64(), len(values), [valid, numbers])
+    return parquet.write(texts, groups, metadata, len(rows))
 
 
 # ---------------------------------------------------------------- columns to rows
 
 
-def _rows(path: str, table: pa.Table) -> Iterator[ManifestRow]:
-    if table.schema.remove_metadata() != _SCHEMA:
-        raise CorruptData("this is not a manifest: its columns are others", where=path)
-    whole = table.combine_chunks()
-    ids, names, keys, joins = (whole.column(number).to_pylist() for number in range(4))
-    inputs = _groups(whole.column(4), Item._make)
-    outputs = _groups(whole.column(5), File._make)
-    datums = map(Datum, ids, names, inputs, joins)
-    return map(ManifestRow, datums, keys, outputs)
+def _rows(found: parquet.Read, like: Mapping[str, Datum]) -> list[ManifestRow]:
+    ids, names, keys, joins, groups, made = found.texts
+    inputs = _grouped(map(_item, zip(*found.records[0], strict=True)), found.counts[0])
+    outputs = _grouped(map(_file, zip(*found.records[1], strict=True)), found.counts[1])
+    datums: Iterable[Datum] = map(_datum, zip(ids, names, inputs, joins, groups, strict=True))
+    if like:
+        datums = (old if (old := like.get(datum[0])) == datum else datum for datum in datums)
+    return list(map(_row, zip(datums, keys, outputs, made, strict=True)))
 
 
-def _groups(column: pa.ChunkedArray, make: Any) -> Iterator[tuple[Any, ...]]:
-    if not column.num_chunks:
-        return
-    lists = column.chunk(0)
-    values = lists.flatten()
-    flat = [make(row) for row in zip(*(field.to_pylist() for field in values.flatten()), strict=True)]
-    ends = lists.value_lengths().to_pylist()
-    start = 0
-    for length in ends:
-        yield tuple(flat[start : start + length])
-        start += length
+def _grouped(records: Iterator[Any], counts: Sequence[int] | None) -> Iterator[tuple[Any, ...]]:
+    if counts is None:
+        return zip(records, strict=True)
+    return (tuple(next(records) for _ in range(count)) for count in counts)
 
 
 def _one(paths: Sequence[str], facts: Sequence[Facts]) -> Facts:
     """The facts of the manifest whose files say this."""
-    origins = {entry[:2] for entry in facts}
+    origins = {entry._replace(rows=0, accepted=0) for entry in facts}
     if len(origins) != 1:
         message = f"{len(origins)} manifests where there must be one"
         raise CorruptData(message, where=", ".join(sorted(paths)[:2]))
-    return Facts(*origins.pop(), sum(entry.rows for entry in facts))
+    rows, accepted = sum(entry.rows for entry in facts), sum(entry.accepted for entry in facts)
+    return origins.pop()._replace(rows=rows, accepted=accepted)
 
 
-def _facts(path: str, schema: pa.Schema, rows: int = 0) -> Facts:
-    metadata = schema.metadata or {}
-    version = metadata.get(b"trunkline.manifest", b"").decode()
+def _read_footer(path: str) -> Facts:
+    try:
+        with open(path, "rb") as stream:
+            end = stream.seek(0, os.SEEK_END)
+            stream.seek(max(0, end - 8))
+            size = parquet.footer_size(stream.read())
+            stream.seek(max(0, end - size))
+            found = parquet.read_metadata(stream.read())
+    except FileNotFoundError as error:
+        raise MissingData("a file of a manifest is missing", where=path) from error
+    except parquet.Damaged as error:
+        raise _damaged(path, str(error)) from error
+    if found is None:
+        from trunkline.store import manifest1
+
+        found = manifest1.read_metadata(path)
+    return _facts(path, *found)
+
+
+def _facts(path: str, rows: int, metadata: Mapping[str, str]) -> Facts:
+    version = metadata.get("trunkline.manifest", "")
     if not version.isdecimal():
         raise CorruptData("this Parquet file is not a manifest", where=path)
     if int(version) > VERSION:
@@ -209,15 +260,14 @@ def _facts(path: str, schema: pa.Schema, rows: int = 0) -> Facts:
             where=path,
             hint="upgrade trunkline: pip install --upgrade trunkline",
         )
-    transform = metadata.get(b"trunkline.transform", b"").decode()
-    return Facts(transform, metadata.get(b"trunkline.writer", b"").decode(), rows)
-
-
-def _guarded(path: str, read: Callable[[Any], _Read]) -> _Read:
     try:
-        with pq.ParquetFile(path) as file:
-            return read(file)
-    except FileNotFoundError as error:
-        raise MissingData("a file of a manifest is missing", where=path) from error
-    except pa.ArrowException as error:
-        raise CorruptData(f"this is not a manifest: {first_line(error)}", where=path) from error
+        packages = tuple(sorted(json.loads(metadata.get("trunkline.packages", "{}")).items()))
+        accepted = int(metadata.get("trunkline.accepted", "0"))
+    except (ValueError, AttributeError) as error:
+        raise _damaged(path, "its metadata cannot be read") from error
+    transform, writer = metadata.get("trunkline.transform", ""), metadata.get("trunkline.writer", "")
+    return Facts(transform, writer, rows, packages, accepted)
+
+
+def _damaged(path: str, why: str) -> CorruptData:
+    return CorruptData(f"this is not a manifest: {why}", where=path)

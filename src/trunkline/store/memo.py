@@ -19,10 +19,12 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from threading import RLock
 from typing import NamedTuple, TypeVar
 
+from trunkline.points import Point, reached
 from trunkline.store.files import remove_quietly
 
 SCHEMA = 1
@@ -44,9 +46,10 @@ _WAIT = 10.0  # seconds to wait for another process's transaction
 _CHUNK = 500  # keys per query
 _BLOBS = 8192  # blobs kept per kind, the newest
 
+_TREE = "SELECT id, signature FROM tree WHERE path = ?"
+
 T = TypeVar("T")
 Stat = tuple[int, int, int]  # inode, size, mtime in nanoseconds
-_FileRow = tuple[str, int, int, int, str]
 Known = dict[str, tuple[int, int, int, str]]  # path -> inode, size, mtime, md5
 
 
@@ -87,9 +90,30 @@ class Memo:
 
     def files(self, path: str) -> Known:
         """The files known of `path`, relative to it."""
-        query = "SELECT file.path, inode, file.size, mtime, md5 FROM file JOIN tree ON tree.id = tree WHERE tree.path = ?"
-        rows: list[_FileRow] = self._read(lambda db: db.execute(query, (path,)).fetchall(), [])
-        return {row[0]: row[1:] for row in rows}
+        return self.whole(path)[1]
+
+    def whole(self, path: str) -> tuple[str, Known]:
+        """The signature of `path` and the files known of it; "" and none where nothing is."""
+
+        def read(db: sqlite3.Connection) -> tuple[str, Known]:
+            db.execute("BEGIN")  # of two questions the answers must belong together
+            try:
+                key, signature = db.execute(_TREE, (path,)).fetchone() or (None, "")
+                return signature, {} if key is None else _files(db, key)
+            finally:
+                db.execute("COMMIT")
+
+        nothing: tuple[str, Known] = ("", {})
+        return self._read(read, nothing)
+
+    def inodes(self, path: str, signature: str) -> Iterator[tuple[str, int]]:
+        """(md5, inode) of the files known of `path`, without holding them; none of another signature."""
+        query = "SELECT md5, inode FROM file WHERE tree = ?"
+        with self._lock:
+            key, held = self._read(lambda db: db.execute(_TREE, (path,)).fetchone(), None) or (None, "")
+            if held == signature:
+                with suppress(sqlite3.Error):  # what is left out is looked at one by one
+                    yield from self._open().execute(query, (key,))
 
     def part(self, path: str, below: str) -> Known:
         """The files known of the tree `path` at or below `below`, relative to `below`."""
@@ -98,22 +122,26 @@ class Memo:
             " WHERE tree.path = ? AND (file.path = ? OR (file.path > ? AND file.path < ?))"
         )
         bounds = (path, below, below + "/", below + "0")  # "0" is the character after "/"
-        rows: list[_FileRow] = self._read(lambda db: db.execute(query, bounds).fetchall(), [])
+        rows: list[tuple[str, int, int, int, str]] = self._read(
+            lambda db: db.execute(query, bounds).fetchall(), []
+        )
         return {row[0][len(below) + 1 :]: row[1:] for row in rows}
 
-    def save(self, path: str, tree: Tree, files: Known, before: Known) -> None:
-        """Remember a tree; `before` is what `files(path)` said, so that only changes are written."""
+    def save(self, path: str, tree: Tree, files: Known, before: tuple[str, Known] = ("", {})) -> None:
+        """Remember a tree. `before` is what `whole(path)` said, so that only changes are written."""
 
         def write(db: sqlite3.Connection) -> None:
+            _, held = db.execute(_TREE, (path,)).fetchone() or (None, "")
             query = (
                 "INSERT INTO tree (path, signature, oid, size, nfiles) VALUES (?, ?, ?, ?, ?)"
                 " ON CONFLICT (path) DO UPDATE SET signature = excluded.signature,"
                 " oid = excluded.oid, size = excluded.size, nfiles = excluded.nfiles RETURNING id"
             )
             key = db.execute(query, (path, *tree)).fetchall()[0][0]
-            gone = ((key, name) for name in before.keys() - files.keys())
+            old = before[1] if held == before[0] else _files(db, key)  # else another process was here
+            gone = ((key, name) for name in old.keys() - files.keys())
             db.executemany("DELETE FROM file WHERE tree = ? AND path = ?", gone)
-            new = ((key, name, *row) for name, row in files.items() if before.get(name) != row)
+            new = ((key, name, *row) for name, row in files.items() if old.get(name) != row)
             db.executemany("INSERT OR REPLACE INTO file VALUES (?, ?, ?, ?, ?, ?)", new)
 
         self._write(write)
@@ -153,16 +181,16 @@ class Memo:
         row = self._read(lambda db: db.execute(query, (kind, key)).fetchone(), None)
         return row[0] if row else None
 
-    def put(self, kind: str, key: str, value: str) -> None:
-        """Remember a text for (kind, key). Of each kind the newest few thousand are kept."""
+    def put(self, kind: str, key: str, value: str, keep: int = _BLOBS) -> None:
+        """Remember a text for (kind, key). Of each kind the newest few thousand are kept, or `keep`."""
 
         def write(db: sqlite3.Connection) -> None:
             insert = "INSERT OR REPLACE INTO blob (kind, key, value) VALUES (?, ?, ?)"
             rowid = db.execute(insert, (kind, key, value)).lastrowid or 0
-            if rowid % 512 == 0:
+            if keep < _BLOBS or rowid % 512 == 0:
                 newest = "SELECT id FROM blob WHERE kind = ? ORDER BY id DESC LIMIT ?"
                 prune = f"DELETE FROM blob WHERE kind = ? AND id NOT IN ({newest})"
-                db.execute(prune, (kind, kind, _BLOBS))
+                db.execute(prune, (kind, kind, keep))
 
         self._write(write)
 
@@ -183,6 +211,7 @@ class Memo:
             db.execute("BEGIN IMMEDIATE")
             try:
                 change(db)
+                reached(Point.MEMO_CHANGED)
                 db.execute("COMMIT")
             except BaseException:
                 if db.in_transaction:
@@ -215,6 +244,11 @@ class Memo:
         except OSError:
             self._path = ":memory:"
         return True
+
+
+def _files(db: sqlite3.Connection, tree: int) -> Known:
+    query = "SELECT path, inode, size, mtime, md5 FROM file WHERE tree = ?"
+    return {path: (inode, size, mtime, md5) for path, inode, size, mtime, md5 in db.execute(query, (tree,))}
 
 
 _UNWRITABLE = {

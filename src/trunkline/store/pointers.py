@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -25,6 +26,9 @@ from trunkline.store import yamltext
 from trunkline.store.memo import Memo
 
 SUFFIX = ".dvc"
+_PLAIN = re.compile(
+    r"(outs:\n- md5: )[0-9a-f]{32}\.dir(\n  size: )\d+(\n  nfiles: )\d+(\n  hash: md5\n  path: [^\n]+\n)"
+)
 FOLDER = "data"
 
 
@@ -73,6 +77,9 @@ def updated(text: str, path: str, version: Version, *, executable: bool = False)
     fresh = _fresh(path, version, executable)
     if not text:
         return yamltext.dump({"outs": [fresh]})
+    plain = _PLAIN.fullmatch(text)
+    if plain is not None and version.nfiles is not None:  # as `dvc add` writes it: without a library
+        return f"{plain[1]}{version.oid}{plain[2]}{version.size}{plain[3]}{version.nfiles}{plain[4]}"
     data = yamltext.load_commented(text)
     if not isinstance(data, dict) or not isinstance(data.get("outs"), list) or len(data["outs"]) != 1:
         raise _broken(path + SUFFIX)

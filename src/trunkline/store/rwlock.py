@@ -20,7 +20,8 @@ from contextlib import AbstractContextManager, contextmanager
 from threading import RLock
 from typing import Any
 
-from trunkline.errors import LockedError
+from trunkline.errors import LockedError, StoreError
+from trunkline.points import Point, reached
 from trunkline.store.files import replace_bytes
 from trunkline.store.locks import is_alive
 
@@ -43,14 +44,17 @@ class RWLock:
         info: _Info = {"pid": os.getpid(), "cmd": command}
         reads, writes = self._full(read), self._full(write)
         with self._editing() as held:
+            _reap(held)
             _check(held["write"], [*reads, *writes], info, self._root, "written")
             _check(held["read"], writes, info, self._root, "read")
             self._take(held, info, reads, writes)
         try:
+            reached(Point.PATHS_LOCKED)
             yield
         finally:
             with self._editing() as held:
                 self._release(held, info, reads, writes)
+            reached(Point.PATHS_UNLOCKED)
 
     def owner(self, path: str) -> tuple[int, str] | None:
         """The living process that writes `path`, or something in or above it: its pid and command."""
@@ -97,11 +101,18 @@ class RWLock:
 
     @contextmanager
     def _editing(self) -> Iterator[dict[str, Any]]:
-        with self._lock, self._guard(self._path + ".lock"):
-            held = self._load()
-            yield held
-            kept = {mode: paths for mode, paths in held.items() if paths}
-            replace_bytes(self._path, json.dumps(kept).encode())
+        try:
+            with self._lock, self._guard(self._path + ".lock"):
+                held = self._load()
+                yield held
+                kept = {mode: paths for mode, paths in held.items() if paths}
+                replace_bytes(self._path, json.dumps(kept).encode())
+        except OSError as error:
+            raise StoreError(
+                f"DVC's lock on paths cannot be written: {error.strerror}",
+                where=self._path,
+                hint="see that there is space left, and that you may write there",
+            ) from error
 
     def _load(self) -> dict[str, Any]:
         try:
@@ -125,26 +136,27 @@ def _owner(info: Any) -> _Info:
     return {"pid": int(info["pid"]), "cmd": str(info["cmd"])}
 
 
+def _reap(held: dict[str, Any]) -> None:
+    """Drop the locks of the dead, also where they are in nobody's way."""
+    owners = [*held["write"].values(), *(owner for readers in held["read"].values() for owner in readers)]
+    dead = {pid for pid in {owner["pid"] for owner in owners} if not is_alive(pid)}
+    if dead:
+        held["write"] = {path: owner for path, owner in held["write"].items() if owner["pid"] not in dead}
+        read = {path: [o for o in readers if o["pid"] not in dead] for path, readers in held["read"].items()}
+        held["read"] = {path: readers for path, readers in read.items() if readers}
+
+
 def _check(held: dict[str, Any], paths: list[str], info: _Info, root: str, verb: str) -> None:
-    """Raise LockedError where another living owner holds what overlaps; drop the dead ones."""
-    for other in list(held):
+    """Raise LockedError where another owner holds what overlaps."""
+    for other, entry in held.items():
         mine = next((path for path in paths if _overlap(path, other)), None)
-        if mine is None:
-            continue
-        entry = held[other]
-        owners = entry if isinstance(entry, list) else [entry]
-        alive = [owner for owner in owners if owner == info or is_alive(owner["pid"])]
-        for owner in alive:
-            if owner != info:
+        for owner in entry if isinstance(entry, list) else [entry]:
+            if mine is not None and owner != info:
                 raise LockedError(
                     f"{os.path.relpath(mine, root)} is being {verb} by process {owner['pid']}: {owner['cmd']}",
                     where=os.path.relpath(other, root),
                     hint="wait until it is done, or end it, and repeat",
                 )
-        if not alive:
-            del held[other]
-        elif isinstance(entry, list):
-            held[other] = alive
 
 
 def _overlap(one: str, other: str) -> bool:

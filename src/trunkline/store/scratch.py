@@ -15,6 +15,8 @@ import os
 from itertools import count
 from threading import Lock
 
+from trunkline.points import Point, reached
+
 
 class Scratch:
     """Unused paths for one process."""
@@ -50,6 +52,7 @@ class Scratch:
             handle = _locked(path)
             if handle is not None:
                 self._mine, self._handle = path, handle
+                reached(Point.SCRATCH_CLAIMED)
                 return
 
     def clean(self) -> None:

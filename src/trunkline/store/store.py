@@ -7,11 +7,12 @@ turned into an error of ours here.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 
 from trunkline.errors import MissingData, StoreError
 from trunkline.model import File, LockEntry, ManifestRow, Snapshot, Version
+from trunkline.points import Point, reached
 from trunkline.store import config, files, gitignore, leftovers, pointers
 from trunkline.store.cache import Cache
 from trunkline.store.checkout import Checkout
@@ -21,14 +22,15 @@ from trunkline.store.memo import Memo
 from trunkline.store.rwlock import RWLock
 from trunkline.store.workspace import Workspace
 
-WriteManifest = Callable[[str, Sequence[ManifestRow], str], tuple[File, ...]]
+WriteManifest = Callable[[str, Sequence[ManifestRow], str, Mapping[str, str]], tuple[File, ...]]
 PATIENCE = 30.0  # seconds to wait for DVC's repo lock, which `dvc add` may hold while it hashes
 
 
 class DvcStore:
     """`trunkline.ports.Store` on DVC's formats, for the project at `root`.
 
-    `write_manifest` writes a manifest's files into an empty directory and returns them, hashed.
+    `write_manifest` writes a manifest's files into an empty directory and returns them, hashed; those
+    that it knows to be in the cache it need not write.
     """
 
     def __init__(self, root: str, *, write_manifest: WriteManifest, patience: float = PATIENCE) -> None:
@@ -60,7 +62,8 @@ class DvcStore:
 
     def complete(self, dvc_names: Sequence[str]) -> None:
         """A run of these stages came to its end: stages that are new in dvc.lock go behind them."""
-        self._lock_file.complete(dvc_names)
+        with _border("dvc.lock"):
+            self._lock_file.complete(dvc_names)
 
     def settle(self) -> None:
         """Return when all that came into the cache is on the disk; `write_lock` does so by itself."""
@@ -70,7 +73,7 @@ class DvcStore:
     def tidy(self) -> None:
         """Remove what a process that was killed left: its scratch, and beside files that it was writing."""
         self._cache.tidy()
-        for folder in ("", "data", "schema"):
+        for folder in ("", "data", "schema", ".dvc/tmp", ".dvc/tmp/trunkline"):
             leftovers.remove_leftovers(os.path.join(self.root, folder))
 
     # ------------------------------------------------------------ workspace
@@ -80,10 +83,10 @@ class DvcStore:
         with _border(path):
             return self._workspace.version(path)
 
-    def snapshot(self, path: str) -> Snapshot | None:
-        """The same with its files."""
+    def snapshot(self, path: str, *, fresh: bool = True) -> Snapshot | None:
+        """The same with its files; without `fresh` as this process saw it last, if it did."""
         with _border(path):
-            return self._workspace.snapshot(path)
+            return self._workspace.snapshot(path, fresh=fresh)
 
     def is_executable(self, path: str) -> bool:
         """Whether the file has an x bit, as dvc.lock records it."""
@@ -121,10 +124,21 @@ class DvcStore:
         with _border(self._cache.path(oid)):
             return self._cache.listing(oid)
 
-    def evicted(self, files: Iterable[File]) -> set[str]:
-        """The md5s among `files` whose objects are missing, or damaged (those are quarantined)."""
+    def evicted(self, files: Iterable[File], near: str = "") -> set[str]:
+        """The md5s among `files` whose objects are missing, or damaged (those are quarantined).
+
+        `near`: the dataset in which most of them stand, if they were not evicted.
+        """
         with _border(self.cache_dir):
-            return self._cache.evicted(files)
+            return self._cache.evicted(files, lambda: self._linked(near))
+
+    def _linked(self, path: str) -> Iterable[tuple[str, int]]:
+        """(md5, inode) of a dataset's files, as far as its objects can have the same."""
+        try:
+            same = os.stat(self._workspace.full(path)).st_dev == os.stat(self._cache.objects).st_dev
+        except FileNotFoundError:
+            return ()
+        return self._workspace.inodes(path) if path and same else ()
 
     def quarantine(self, objects: Iterable[str]) -> None:
         """Move damaged objects (absolute paths) out of the cache."""
@@ -139,7 +153,9 @@ class DvcStore:
     def adopt(self, directory: str, files: Sequence[File]) -> None:
         """Rename hashed files from `directory` into the cache. Raises CorruptData."""
         with _border(directory):
+            reached(Point.DATUM_DONE)
             self._cache.adopt(directory, files)
+            reached(Point.DATUM_KEPT)
 
     def ensure_inputs(self, datasets: Sequence[tuple[str, Sequence[File]]]) -> None:
         """See that the objects of these (workspace path, files) are in the cache and undamaged.
@@ -173,22 +189,35 @@ class DvcStore:
         self.ignore(path)
         return version
 
-    def save_manifest(self, path: str, rows: Sequence[ManifestRow], transform: str) -> Version:
+    def save_manifest(
+        self,
+        path: str,
+        rows: Sequence[ManifestRow],
+        transform: str,
+        packages: Mapping[str, str] | None = None,
+    ) -> Version:
         """Write a stage's manifest into cache and workspace, after the data it names, durably."""
         with _border(path):
             directory = self._cache.scratch()
             os.makedirs(directory)
-            manifest = self._write_manifest(directory, rows, transform)
+            manifest = self._write_manifest(directory, rows, transform, packages or {})
+            reached(Point.MANIFEST_WRITTEN)
             self._cache.settle()
-            self._cache.adopt(directory, manifest, durable=True)
+            written = set(os.listdir(directory))
+            self._cache.adopt(directory, [file for file in manifest if file.path in written], durable=True)
+            reached(Point.MANIFEST_KEPT)
             self._cache.put_tree(((file.path, file.md5) for file in manifest), durable=True)
+            reached(Point.MANIFEST_SAVED)
             _remove_directory(directory)
         return self.checkout(path, manifest)
 
-    def save_source(self, path: str) -> Snapshot:
-        """Bring a workspace dataset into the cache and refresh its pointer, as `dvc add` does."""
+    def save_source(self, path: str, *, fresh: bool = True) -> Snapshot:
+        """Bring a workspace dataset into the cache and refresh its pointer, as `dvc add` does.
+
+        Without `fresh` as this process saw it last, if it did.
+        """
         file = path + pointers.SUFFIX
-        snapshot = self.snapshot(path)
+        snapshot = self.snapshot(path, fresh=fresh)
         if snapshot is None:
             raise MissingData(
                 f"there is no {path}", where=path, hint=f"type `dvc pull {file}`, or put files there"
@@ -197,6 +226,7 @@ class DvcStore:
             return snapshot
         with _border(path):
             self._save(path, snapshot)
+            reached(Point.SOURCE_SAVED)
             with self._repo_lock():
                 self._point(file, path, snapshot.version)
         self.ignore(path)
@@ -205,8 +235,8 @@ class DvcStore:
     def _save(self, path: str, snapshot: Snapshot) -> None:
         """Copy into the cache what of the dataset is not there, and its listing."""
         version, contents = snapshot
-        missing = self._cache.evicted(contents)
-        rows = self._workspace.rows(path) if missing else {}
+        missing = self._cache.absent(file.md5 for file in contents)
+        rows = (self._workspace.seen(path) or ("", {}))[1] if missing else {}
         for file in contents:
             if file.md5 in missing:
                 missing.discard(file.md5)
@@ -214,7 +244,7 @@ class DvcStore:
                 source = self._workspace.full(f"{path}/{file.path}" if file.path else path)
                 self._cache.copy_in(source, file.md5, row[:3] if row and row[3] == file.md5 else None)
         if version.nfiles is not None:
-            self._cache.put_tree((file.path, file.md5) for file in contents)
+            self._cache.put_listing(version.oid, self._workspace.listing(version, contents))
         self._cache.settle()
 
     def _point(self, file: str, path: str, version: Version) -> None:
@@ -225,7 +255,8 @@ class DvcStore:
                 old = stream.read()
         new = pointers.updated(old, path, version, executable=self.is_executable(path))
         if new != old:
-            files.replace_bytes(full, new.encode(), durable=True)
+            files.replace_bytes(full, new.encode(), durable=True, aside=Point.POINTER_ASIDE)
+            reached(Point.POINTER_WRITTEN)
 
     def sources(self) -> dict[str, str]:
         """The source datasets: name -> pointer file."""
