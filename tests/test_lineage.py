@@ -11,6 +11,7 @@ from typing import Any
 
 from trunkline.digest import md5_bytes, tree_oid
 from trunkline.lineage import (
+    Accepted,
     Artifact,
     Graph,
     History,
@@ -44,6 +45,7 @@ class Memory:
     present: list[str] = field(default_factory=list)
     runs: dict[str, RunFact] = field(default_factory=dict)
     manifests: dict[str, int] = field(default_factory=dict)
+    vouched: dict[str, Accepted] = field(default_factory=dict)
     produced: dict[str, list[tuple[str, str, str]]] = field(default_factory=dict)
     asked: int = 0
 
@@ -82,6 +84,9 @@ class Memory:
 
     def datums(self, manifest: str) -> int | None:
         return self.manifests.get(manifest)
+
+    def accepted(self, ref: str, manifest: str) -> Accepted | None:
+        return self.vouched.get(ref)
 
     def producers(self, md5: str) -> Sequence[tuple[str, str, str]]:
         return self.produced.get(md5, [])
@@ -278,6 +283,24 @@ def test_a_run_that_made_the_same_data_otherwise() -> None:
     text = render_text(walk(Artifact("model.onnx", md5("the model")), flights.memory))
     assert "made the same data from other code" in text
     assert "before the first commit" in text
+
+
+def test_what_a_person_accepted_is_said() -> None:
+    flights = Flights().with_runs()
+    flights.memory.vouched["flights.split"] = Accepted(1, "Ada", "2025-11-23T10:00:00.000Z", "run-2")
+    flights.memory.vouched["flights.ingest"] = Accepted(2)
+    graph = walk(Artifact("model.onnx", md5("the model")), flights.memory)
+    (split,) = [
+        node for node in graph.nodes.values() if node.name == "flights.split" and node.type == "stage"
+    ]
+    assert split.attributes["accepted"] == {
+        "datums": 1, "by": "Ada", "time": "2025-11-23T10:00:00.000Z", "run": "run-2",
+    }  # fmt: skip
+    text = render_text(graph)
+    assert (
+        "1 accepted by Ada, 2025-11-23 10:00:00 UTC, in run run-2: other code or parameters made them" in text
+    )
+    assert "2 accepted, by whom is not recorded here: other code or parameters made them" in text
 
 
 # ---------------------------------------------------------------- other versions

@@ -5,7 +5,7 @@ The engine knows these and the plan, nothing else; `project.py` chooses the adap
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -15,6 +15,7 @@ from trunkline.model import (
     LockEntry,
     ManifestRow,
     Outcome,
+    Recovered,
     Result,
     Snapshot,
     Stage,
@@ -35,8 +36,8 @@ class Store(Protocol):
     def version(self, path: str) -> Version | None:
         """The content hash of `path` in the workspace, by stat where the memo knows it."""
 
-    def snapshot(self, path: str) -> Snapshot | None:
-        """The same with its files."""
+    def snapshot(self, path: str, *, fresh: bool = True) -> Snapshot | None:
+        """The same with its files; without `fresh` as this process saw it last, if it did."""
 
     def listing(self, oid: str) -> tuple[File, ...]:
         """The files of a `.dir` object in the cache, sizes -1 where not known. Raises MissingData."""
@@ -44,8 +45,11 @@ class Store(Protocol):
     def object_path(self, md5: str) -> str:
         """The absolute path of an object in the cache, whether or not it exists."""
 
-    def evicted(self, files: Iterable[File]) -> set[str]:
-        """The md5s among `files` whose objects are missing, or damaged (those are quarantined)."""
+    def evicted(self, files: Iterable[File], near: str = "") -> set[str]:
+        """The md5s among `files` whose objects are missing, or damaged (those are quarantined).
+
+        `near`: the dataset in which most of them stand, if they were not evicted.
+        """
 
     def scratch(self) -> str:
         """A new, unused path on the cache's file system."""
@@ -53,7 +57,7 @@ class Store(Protocol):
     def adopt(self, directory: str, files: Sequence[File]) -> None:
         """Rename hashed files from `directory` into the cache."""
 
-    def save_source(self, path: str) -> Snapshot:
+    def save_source(self, path: str, *, fresh: bool = True) -> Snapshot:
         """Bring a workspace dataset into the cache and refresh its pointer, as `dvc add` does."""
 
     def checkout(self, path: str, files: Sequence[File]) -> Version:
@@ -71,8 +75,14 @@ class Store(Protocol):
     def is_executable(self, path: str) -> bool:
         """Whether the file has an x bit, as dvc.lock records it."""
 
-    def save_manifest(self, path: str, rows: Sequence[ManifestRow], transform: str) -> Version:
-        """Write a stage's manifest into cache and workspace."""
+    def save_manifest(
+        self,
+        path: str,
+        rows: Sequence[ManifestRow],
+        transform: str,
+        packages: Mapping[str, str] | None = None,
+    ) -> Version:
+        """Write a stage's manifest into cache and workspace; `packages` count as its code."""
 
     def lock_entry(self, dvc_name: str) -> LockEntry | None:
         """The stage's entry in dvc.lock."""
@@ -98,6 +108,12 @@ class Ledger(Protocol):
     def record(self, stage: str, results: Iterable[Result]) -> None:
         """Keep these results, durably enough to survive the process."""
 
+    def recover(self, stage: str, datums: Sequence[Recovered]) -> None:
+        """Keep which datums of a stage failed and were recovered; a result for such a key ends that."""
+
+    def recovered(self, stage: str) -> dict[str, Recovered]:
+        """The datums of a stage that were recovered and have had no result since, by key."""
+
     def knows(self, manifest: str) -> bool:
         """Whether this manifest's rows have been learnt."""
 
@@ -117,8 +133,17 @@ class Pool(Protocol):
     def submit(self, work: Work, expected: float | None = None) -> None:
         """Queue one datum; `expected` is its likely duration in seconds, None where unknown."""
 
-    def next(self) -> Outcome:
-        """Block until one datum is done. Only called while some are outstanding."""
+    def next(self, timeout: float | None = None) -> Outcome | None:
+        """Block until one datum is done, or about `timeout` seconds: None where none is by then.
+
+        Only called while some are outstanding.
+        """
+
+    def cancel(self, stage: str) -> list[Outcome]:
+        """Forget what is queued of a stage, end what runs of it, with all that it started.
+
+        Returns what was done by then; nothing comes of the others. Other stages lose nothing.
+        """
 
     def close(self, *, now: bool = False) -> None:
         """End every process of the pool; with `now`, without waiting for running datums."""
@@ -141,7 +166,7 @@ class Listener(Protocol):
         """A stage that has something to do begins."""
 
     def outcome(self, stage: Stage, datum: Datum, outcome: Outcome) -> None:
-        """A datum is done, well or not."""
+        """A datum is done: well, or for good with a `failure`, be it `recovered` or not."""
 
     def retried(self, stage: Stage, datum: Datum, outcome: Outcome, tried: int) -> None:
         """A datum has failed for the `tried`th time, and is tried again."""

@@ -7,9 +7,11 @@ needed: a command that has nothing to do must not pay for pandas, DVC or Parquet
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import cached_property
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from trunkline import spec
@@ -17,15 +19,16 @@ from trunkline.engine.code import Code
 from trunkline.engine.gather import Gather
 from trunkline.engine.manifests import ManifestFacts, Manifests
 from trunkline.engine.planner import Planner
-from trunkline.errors import ProjectError, StaleError, TrunklineError, UsageError
-from trunkline.model import Dask, File, Function, ManifestRow, Pipeline, Stage, Work
+from trunkline.errors import ProjectError, SpecError, StaleError, TrunklineError, UsageError
+from trunkline.model import Dask, Datum, File, Function, ManifestRow, Pipeline, Stage, Work
 from trunkline.plan import graph
 from trunkline.store import home
 from trunkline.store.store import DvcStore
 from trunkline.writer import writer_tag
 
 if TYPE_CHECKING:
-    from trunkline.engine.execute import Engine, RunPaths
+    from trunkline.engine.execute import Engine
+    from trunkline.engine.works import RunPaths
     from trunkline.ledger.results import Results
     from trunkline.ledger.runs import Runs
     from trunkline.lineage import History
@@ -33,7 +36,10 @@ if TYPE_CHECKING:
     from trunkline.runners.shipping import CodeOf
     from trunkline.sources import Sources
     from trunkline.store.home import Deployed
+    from trunkline.store.manifest import Shard
+    from trunkline.ticking import Clocks, Due
 
+_PAST = 64  # commits in which the old text of a code file is looked for
 DVC_YAML = "dvc.yaml"
 PREFECT_YAML = "prefect.yaml"
 SCHEMA = "schema/pipeline.json"
@@ -89,7 +95,11 @@ class Project:
     @cached_property
     def store(self) -> DvcStore:
         """Data by content."""
-        return DvcStore(self.root, write_manifest=_write_manifest)
+        return DvcStore(self.root, write_manifest=self._manifest_files.write)
+
+    @cached_property
+    def _manifest_files(self) -> _ManifestFiles:
+        return _ManifestFiles()
 
     @cached_property
     def ledger(self) -> Results:
@@ -122,6 +132,27 @@ class Project:
                 return f"a stage of dvc.yaml, which writes {foreign}"
         return ""
 
+    def due(self, stages: Sequence[Stage]) -> list[Due]:
+        """What the clocks of these stages will write; planning sees it from here on as if it were there."""
+        found = list(self._clocks().due(stages)) if _ticks(stages) else []
+        for each in found:
+            self.gather.settle(each.dataset.path, *each.after)
+        return [each for each in found if each.new]
+
+    def tick(self, stages: Sequence[Stage]) -> Iterator[str]:
+        """Write the ticks that are due for these stages; the pointers that changed."""
+        for each, fresh in self._clocks().write(stages) if _ticks(stages) else ():
+            self.gather.settle(each.dataset.path, *each.after)
+            if fresh:
+                yield f"{each.dataset.path}.dvc"
+
+    def _clocks(self) -> Clocks:
+        from datetime import UTC, datetime
+
+        from trunkline.ticking import Clocks
+
+        return Clocks(self.root, self.store, datetime.now(UTC))
+
     @cached_property
     def gather(self) -> Gather:
         """What is there now."""
@@ -130,11 +161,21 @@ class Project:
     @cached_property
     def code(self) -> Code:
         """The code of stages."""
-        return Code(self.root, self.gather.version, self.store.memo)
+        return Code(self.root, self.gather.version, self.store.memo, self._past)
+
+    def _past(self, path: str, md5: str) -> bytes | None:
+        """The text of this content hash that a file once had, as far back as git is asked for it."""
+        from trunkline.digest import md5_bytes
+        from trunkline.store import git
+
+        with suppress(TrunklineError):
+            versions = islice(git.history(self.root, path), _PAST)
+            return next((data for _, data in versions if data is not None and md5_bytes(data) == md5), None)
+        return None
 
     @cached_property
     def _manifests(self) -> Manifests:
-        return Manifests(self.store, self.store.memo, _ManifestReader())
+        return Manifests(self.store, self.store.memo, self._manifest_files)
 
     @cached_property
     def planner(self) -> Planner:
@@ -152,6 +193,7 @@ class Project:
             yield Engine(
                 self.planner, self.store, self.ledger, pool, listener,
                 root=self.root, run=run, publish=publish,
+                secrets={name for stage in self.stages for name in stage.secrets},
             )  # fmt: skip
         except BaseException:
             pool.close(now=True)
@@ -166,9 +208,10 @@ class Project:
 
     def _pool(self, cluster: Dask | None) -> Pool:
         if cluster is None:
+            from trunkline.ledger.deaths import died
             from trunkline.runners.pools import AdaptivePool
 
-            return AdaptivePool()
+            return AdaptivePool(unsafe=lambda stage: died(self.runs, stage))
         from trunkline.runners.dask import DaskPool
         from trunkline.runners.objects import Remote
 
@@ -181,12 +224,12 @@ class Project:
 
         stage = self.stage(ref)
         writer = writer_tag() if isinstance(stage.run, Function) else ""
-        return CodeOf(self.root, self.code.files(stage), self.code.digest(stage), writer)
+        return CodeOf(self.root, self.code.files(stage), self.code.digest(stage), writer, stage.fingerprint)
 
     def seal(self) -> None:
-        """Close the records of runs that ended without saying so."""
+        """Clear away what killed processes left; close the records of runs that ended without saying so."""
+        self.store.tidy()
         if self.runs.abandoned():
-            self.store.tidy()
             from trunkline.store import lockfile
 
             # a record that must be compared with a dvc.lock is of a `dvc repro`, and nobody types that here
@@ -205,14 +248,23 @@ class Project:
             listing=self.store.listing,
             object_path=self.store.object_path,
             datums=self._count_datums,
+            accepted=self._count_accepted,
             producers=self.ledger.producers,
         )
         paths = [pointer.removesuffix(".dvc") for pointer in self.store.sources().values()]
         return Recorded(self.root, readers, self.runs, paths)
 
+    def manifest(self, oid: str) -> tuple[ManifestRow, ...] | None:
+        """The datums of a stage as its manifest of this hash has them; None where the cache has not got it."""
+        return self._manifests.rows(oid)
+
     def _count_datums(self, manifest: str) -> int | None:
         facts = self._manifests.facts(manifest)
         return None if facts is None else facts.total
+
+    def _count_accepted(self, manifest: str) -> tuple[int, str]:
+        facts = self._manifests.facts(manifest)
+        return (0, "") if facts is None else (facts.accepted, facts.transform)
 
     # ------------------------------------------------------------ declarations
 
@@ -225,8 +277,24 @@ class Project:
             functions=self.code.functions,
             exists=lambda path: os.path.isfile(os.path.join(self.root, path)),
             timezones=_timezones,
+            packages=_package,
         )
         return spec.check(self.pipeline_texts, known)
+
+    def drafted(self, file: str, text: str) -> Pipeline:
+        """The pipeline of a file that need not be in the project, nor its code. Raises SpecError."""
+        known = spec.Known(
+            sources=frozenset(self.store.sources()), foreign=frozenset(spec.foreign_outputs(self.dvc_yaml))
+        )
+        root = spec.load(text, file)
+        name = root.get("pipeline") if isinstance(root, dict) else None
+        key = f"pipelines/{name}.yaml"
+        try:
+            found = spec.check({**self.pipeline_texts, key: text}, known)
+        except SpecError as error:
+            problems = (replace(each, file=file) if each.file == key else each for each in error.problems)
+            raise SpecError(list(problems)) from error
+        return next(pipeline for pipeline in found if pipeline.name == name)
 
     @cached_property
     def pipeline_texts(self) -> dict[str, str]:
@@ -286,9 +354,14 @@ class Project:
         prefect = _read_or_empty(self.root, PREFECT_YAML)
         return {
             DVC_YAML: spec.compile_dvc(self.dvc_yaml, self.pipelines, code),
-            PREFECT_YAML: spec.compile_prefect(prefect, self.pipelines, always=deployable),
+            PREFECT_YAML: spec.compile_prefect(prefect, self.pipelines, self._new_name, always=deployable),
             SCHEMA: spec.schema_text(),
         }
+
+    def _new_name(self) -> str:
+        from trunkline.store.branches import name_for
+
+        return name_for(self.home)
 
     def stale(self) -> list[str]:
         """The compiled files that do not say what the pipeline files say."""
@@ -325,30 +398,49 @@ class Project:
         return spec.stage_names(self.dvc_yaml)
 
 
-class _ManifestReader:
-    """The Parquet manifest, imported at the first question."""
+class _ManifestFiles:
+    """The files of manifests, read and written; the format is imported at the first question.
+
+    What was read last is kept: of a manifest that is written only the files that differ are written.
+    """
+
+    def __init__(self) -> None:
+        self._read: list[Shard] = []
 
     def facts(self, paths: Sequence[str]) -> ManifestFacts:
         from trunkline.store.manifest import read_facts
 
-        return ManifestFacts(*read_facts(paths))
+        found = read_facts(paths)
+        return ManifestFacts(found.transform, found.writer, found.rows, dict(found.packages), found.accepted)
 
-    def rows(self, paths: Sequence[str]) -> tuple[ManifestRow, ...]:
-        from trunkline.store.manifest import read_manifest
+    def rows(self, paths: Sequence[str], like: Mapping[str, Datum]) -> tuple[ManifestRow, ...]:
+        from trunkline.store.manifest import joined, read_shard
 
-        return read_manifest(paths).rows
+        self._read = [read_shard(path, "".join(path.split("/")[-2:]), like) for path in paths]
+        return joined(paths, self._read).rows
+
+    def write(
+        self, directory: str, rows: Sequence[ManifestRow], transform: str, packages: Mapping[str, str]
+    ) -> tuple[File, ...]:
+        from trunkline.store.manifest import write_manifest
+
+        return write_manifest(directory, rows, transform, packages, self._read)
 
 
-def _write_manifest(directory: str, rows: Sequence[ManifestRow], transform: str) -> tuple[File, ...]:
-    from trunkline.store.manifest import write_manifest
-
-    return write_manifest(directory, rows, transform)
+def _ticks(stages: Sequence[Stage]) -> bool:
+    return any(leaf.ticks is not None for stage in stages for leaf in stage.leaves)
 
 
 def _timezones() -> set[str]:
     from zoneinfo import available_timezones
 
     return available_timezones()
+
+
+def _package(name: str) -> str:
+    from trunkline.engine.packages import version
+
+    return version(name)
 
 
 def _ancestor_with(start: str, name: str) -> str | None:

@@ -22,6 +22,7 @@ from typing import NamedTuple
 from trunkline import listing
 from trunkline.errors import MissingData, ProjectError, StoreError, UsageError
 from trunkline.model import Version
+from trunkline.points import Point, reached
 from trunkline.spec.names import NAME, NAME_ADVICE, nearest
 from trunkline.store import git, ignore, pointers
 from trunkline.store.scan import scan
@@ -83,6 +84,7 @@ class Sources:
             before = self._look(name, path, how.commit, new)
             self._check_places(path, files)
             self._keep(path, files)
+            reached(Point.SOURCE_KEPT)
             self._copy(path, files)
             return self._record(name, path, before, how._replace(message=message))
 
@@ -96,10 +98,12 @@ class Sources:
             self._keep(path, gone)
             for inside in gone:
                 _delete(os.path.join(self._root, path), inside)
+                reached(Point.SOURCE_REMOVED)
             return self._record(name, path, before, how._replace(message=message))
 
     @contextmanager
     def _changing(self, command: str, path: str) -> Iterator[None]:
+        self._store.tidy()
         try:
             with self._store.holding(command, [], [path]):
                 yield
@@ -189,10 +193,12 @@ class Sources:
                 os.makedirs(os.path.dirname(copy), exist_ok=True)
                 shutil.copyfile(source, copy)
             self._check_ignored(path, files, staging)
+            reached(Point.SOURCE_STAGED)
             for name in files:
                 target = os.path.join(self._root, path, name)
                 os.makedirs(os.path.dirname(target), exist_ok=True)
                 self._store.move(os.path.join(staging, name), target)
+                reached(Point.SOURCE_MOVED)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
 

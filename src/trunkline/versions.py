@@ -1,4 +1,4 @@
-"""The versions of a dataset, as git's history of its pointer, or of dvc.lock, names them."""
+"""The versions of a dataset or a model, as git's history of its pointer, or of dvc.lock, names them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from itertools import groupby
 from typing import NamedTuple
 
 from trunkline.errors import TrunklineError
-from trunkline.model import Commit, Version
+from trunkline.model import Commit, File, Stage, Version
 from trunkline.store import git, lockfile, pointers
 
 LOCK = "dvc.lock"
@@ -36,6 +36,27 @@ def of_output(root: str, path: str, dvc_name: str) -> Iterator[Past]:
         return next((Version(out.md5, out.size, out.nfiles) for out in outs if out.path == path), None)
 
     return _past(root, LOCK, locked)
+
+
+def of_model(
+    root: str, stage: Stage, path: str, listing: Callable[[str], tuple[File, ...]]
+) -> Iterator[Past]:
+    """The versions of the file `path` of a stage's output, newest first, as far as `listing` can be had.
+
+    Where several versions of the dataset hold the same file, the first that did is told.
+    """
+    files = ((past, _file(past, path, listing)) for past in of_output(root, stage.path, stage.dvc_name))
+    for md5, group in groupby(files, key=lambda entry: entry[1].md5 if entry[1] else None):
+        *_, (past, file) = group
+        if md5 is not None and file is not None:
+            yield Past(Version(md5, file.size, None), past.commit)
+
+
+def _file(past: Past, path: str, listing: Callable[[str], tuple[File, ...]]) -> File | None:
+    try:
+        return next((file for file in listing(past.version.oid) if file.path == path), None)
+    except TrunklineError:
+        return None
 
 
 def _past(root: str, file: str, read: Reader) -> Iterator[Past]:

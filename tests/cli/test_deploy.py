@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from tests.cli.conftest import Cli
 from tests.support import PIPELINE, Tree
+from trunkline.cli.deploy import _check_branches
+from trunkline.project import Project
 
 
 def test_what_is_no_pipeline_is_refused(letters: Tree, cli: Cli) -> None:
@@ -30,6 +32,13 @@ def test_a_branch_that_is_not_there_is_refused_before_anything_is_written(letter
         "  commit something, or write branch: and the name of another branch into the file\n"
     )
     assert not (letters.root / "prefect.yaml").exists()
+
+
+def test_a_branch_that_is_at_origin_alone_will_do(letters: Tree) -> None:
+    letters.write("pipelines/letters.yaml", PIPELINE + "branch: side\n")
+    letters.git("update-ref", "refs/remotes/origin/side", "HEAD")
+    with Project(str(letters.root)) as project:
+        _check_branches(project, project.pipelines)
 
 
 def test_one_thing_at_a_time(letters: Tree, cli: Cli) -> None:

@@ -1,7 +1,8 @@
-"""`plan`, `status`, `why`, `datums`: what would be done, why, and the exit codes that say so."""
+"""`plan`, `status`, `why`: what would be done, why, and the exit codes that say so."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -70,13 +71,28 @@ def test_a_stale_dvc_yaml_is_1_though_nothing_would_run(letters: Tree, cli: Cli)
     assert "schema/pipeline.json is older than" in cli("status", code=1).out
 
 
-def test_a_missing_source_says_what_to_type(letters: Tree, cli: Cli) -> None:
+def test_a_missing_source_says_what_to_type_and_hides_no_other_stage(letters: Tree, cli: Cli) -> None:
+    letters.write("pipelines/other.yaml", "pipeline: other\nstages:\n  one: {cmd: [touch, pfs/out/x]}\n")
     for path in (letters.root / "data/letters_raw").iterdir():
         path.unlink()
     (letters.root / "data/letters_raw").rmdir()
-    done = cli("status", code=3)
-    assert "the dataset letters_raw, input `raw` of stage letters.upper, is not there" in done.err
-    assert "dvc pull data/letters_raw.dvc" in done.err
+    said = "input `raw` of stage letters.upper, is not there (it reads *.txt of it): type `dvc pull data/"
+    for command in (("status",), ("plan",), ("run", "--dry-run")):
+        data = cli(*command, "--json", code=3).data
+        stages = {stage["stage"]: stage for stage in data["stages"]}
+        assert {ref: stage["decision"] for ref, stage in stages.items()} == {
+            "letters.upper": "wait",
+            "letters.count": "wait",
+            "letters.total": "wait",
+            "other.one": "run",
+        }
+        (reason,) = stages["letters.upper"]["reasons"]
+        assert (reason["kind"], reason["subject"]) == ("input_missing", "data/letters_raw")
+        assert said in cli(*command, code=3).out
+    for command in (("why", "letters.upper"), ("datums", "letters.upper")):
+        error = cli(*command, code=3).err
+        assert "the dataset letters_raw, input `raw` of stage letters.upper, is not there" in error
+        assert "dvc pull data/letters_raw.dvc" in error
 
 
 # ---------------------------------------------------------------- why
@@ -86,7 +102,37 @@ def test_why_a_stage_runs(letters: Tree, cli: Cli) -> None:
     edit(letters, "stages/letters.py", "+ suffix", "+ suffix + suffix")
     text = cli("why", "letters.upper").out
     assert text.startswith("letters.upper: run 3 of 3 datums\n")
-    assert "its code stages/letters.py changed" in text
+    assert re.search(
+        r"its code stages/letters.py changed \([0-9a-f]{8} -> [0-9a-f]{8}\): the function upper \(line 8\)\n$",
+        text,
+    )
+    of_datum = cli("why", "letters.upper", "--datum", "a", "--json").data["reasons"]
+    assert of_datum == cli("why", "letters.upper", "--json").data["reasons"]
+    (part,) = of_datum[0]["parts"]
+    assert (part["kind"], part["name"], part["line"], part["user"]) == ("function", "upper", 8, "")
+
+
+def test_the_function_is_named_where_only_git_remembers_the_old_text(letters: Tree, cli: Cli) -> None:
+    memo = letters.root / ".dvc/tmp/trunkline/memo.db"
+    edit(letters, "stages/helper.py", "text.upper()", "text.upper().strip()")
+    memo.unlink()
+    assert "): the function shout (line 4), which upper uses\n" in cli("why", "letters.upper").out
+    memo.unlink()
+    letters.git("checkout", "-q", "--orphan", "nothing-before")
+    letters.commit("Start again")
+    assert "): what of it is not known, its old text" in cli("why", "letters.upper").out
+
+
+def test_a_datum_names_its_file_and_what_else_makes_it_run(letters: Tree, cli: Cli) -> None:
+    edit(letters, "pipelines/letters.yaml", 'suffix: "!"', 'suffix: "?"')
+    letters.write("data/letters_raw/a.txt", "other")
+    reasons = cli("why", "letters.upper", "--datum", "a", "--json").data["reasons"]
+    assert [(reason["kind"], reason["subject"]) for reason in reasons] == [
+        ("file_changed", "letters_raw/a.txt"),
+        ("param_changed", "params.suffix"),
+    ]
+    reasons = cli("why", "letters.upper", "--datum", "b", "--json").data["reasons"]
+    assert [reason["text"] for reason in reasons] == ['params.suffix was "!", is "?"']
 
 
 def test_why_a_stage_waits_says_for_what_and_why_that_runs(letters: Tree, cli: Cli) -> None:
@@ -147,27 +193,6 @@ def test_why_of_what_dvc_commit_accepted(letters: Tree, cli: Cli) -> None:
     assert data["decision"] == "reuse"
     assert data["accepted"].startswith("accepted by dvc commit")
     assert "accepted by dvc commit" in cli("why", "letters.upper").out
-
-
-# ---------------------------------------------------------------- datums
-
-
-def test_datums_with_inputs_and_states(letters: Tree, cli: Cli) -> None:
-    rows = cli("datums", "letters.upper", "--json").data
-    assert [(row["name"], row["state"], row["reason"]) for row in rows] == [
-        ("a", "reuse", ""),
-        ("b", "reuse", ""),
-        ("c", "reuse", ""),
-    ]
-    assert rows[0].keys() == {"id", "name", "inputs", "state", "reason"}
-    (item,) = rows[0]["inputs"]
-    assert (item["input"], item["dataset"], item["path"], item["size"]) == ("raw", "letters_raw", "a.txt", 5)
-    letters.write("data/letters_raw/d.txt", "delta")
-    (letters.root / "data/letters_raw/a.txt").unlink()
-    rows = cli("datums", "letters.upper", "--json").data
-    states = {row["name"]: row["state"] for row in rows}
-    assert states == {"b": "reuse", "c": "reuse", "d": "run", "a": "drop"}
-    assert "letters_raw/d.txt" in cli("datums", "letters.upper").out
 
 
 @pytest.mark.parametrize("command", ["why", "datums"])

@@ -34,7 +34,8 @@ def test_a_run_by_its_id_the_beginning_of_it_or_as_the_latest(letters: Tree, cli
         assert cli("show", name, "--json").data == data
     stages = {stage["stage"]: stage for stage in data["stages"]}
     assert list(stages) == ["letters.upper", "letters.count", "letters.total"]
-    assert stages["letters.upper"]["datums"] == {"run": 3, "reuse": 0, "drop": 0, "failed": 0, "total": 3}
+    counts = {"run": 3, "reuse": 0, "drop": 0, "failed": 0, "recovered": 0, "wait": 0, "total": 3}
+    assert stages["letters.upper"]["datums"] == counts
     assert stages["letters.upper"]["version"].endswith(".dir")
     assert stages["letters.total"]["outcome"] == "committed"
     assert data["environment"]["python"].count(".") == 2
@@ -106,6 +107,8 @@ def test_one_dvc_repro_is_one_run_and_sealed_by_the_next_command(letters: Tree, 
         ("letters.total", "committed"),
     ]
     assert data["stages"][0]["datums"]["run"] == 1
+    states = cli("datums", "letters.upper", "--run", data["id"], "--json").data
+    assert [row["state"] for row in states] == ["reused", "reused", "reused", "run"]
 
 
 def test_a_lock_in_conflict_judges_no_run(letters: Tree, cli: Cli) -> None:

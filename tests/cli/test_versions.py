@@ -50,6 +50,25 @@ def test_of_a_stage(letters: Tree, cli: Cli) -> None:
     assert [(row["subject"], row["files"]) for row in rows] == [("Four", 4), ("Run", 3)]
 
 
+def test_of_a_model_by_its_name(letters: Tree, cli: Cli) -> None:
+    """Of the file alone: a new version of the dataset around it is none of the model."""
+    code = letters.read("stages/letters.py").replace(
+        'return {"metrics.json"', 'return {"model.bin": counts[0].read_bytes(), "metrics.json"'
+    )
+    letters.write("stages/letters.py", code)
+    pipeline = letters.read("pipelines/letters.yaml")
+    letters.write("pipelines/letters.yaml", pipeline + "    model: {name: counter, path: model.bin}\n")
+    for subject, text in (("First", "alpha"), ("More data, same model", "delta"), ("Second", "longer")):
+        letters.write(f"data/letters_raw/{'d' if text == 'delta' else 'a'}.txt", text)
+        letters.trunkline("run")
+        letters.commit(subject)
+    rows = cli("versions", "counter", "--json").data
+    assert [(row["subject"], row["present"]) for row in rows] == [("Second", True), ("First", False)]
+    model = letters.root / "data/letters/total/model.bin"
+    assert (rows[0]["files"], rows[0]["size"]) == (1, model.stat().st_size)
+    assert len(cli("versions", "letters.total", "--json").data) == 4
+
+
 def test_of_what_is_not_there(letters: Tree, cli: Cli) -> None:
     assert "there is no source dataset 'nothing'" in cli("versions", "nothing", code=2).err
     assert "did you mean letters.upper?" in cli("versions", "letters.uper", code=2).err

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import importlib.metadata
 import json
 import os
+import re
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -14,10 +18,29 @@ from trunkline.ledger import environment
 def test_versions_are_those_installed() -> None:
     found = environment.capture()
     assert found["python"] == ".".join(map(str, sys.version_info[:3]))
-    packages = found["packages"]
-    assert isinstance(packages, dict)
-    assert packages["dvc"] == pytest.importorskip("dvc").__version__
-    assert list(environment.capture(("pytest", "no-such-package"))["packages"]) == ["pytest"]  # type: ignore[call-overload]
+    installed = {
+        re.sub(r"[-_.]+", "-", each.name).lower(): each.version for each in importlib.metadata.distributions()
+    }
+    assert found["packages"] == installed
+
+
+def test_what_decides_about_numbers_is_there() -> None:
+    found = environment.capture()
+    libraries = found["libraries"]
+    assert isinstance(libraries, list)
+    assert any("openblas" in name for name in libraries)
+    cpu = found["cpu"]
+    assert isinstance(cpu, dict)
+    if os.path.exists("/proc/cpuinfo"):
+        words = set(Path("/proc/cpuinfo").read_text().split())
+        assert cpu["features"]
+        assert words.issuperset(cpu["features"])
+
+
+def test_lock_files_are_named_by_their_digest(tmp_path: Path) -> None:
+    (tmp_path / "requirements.lock").write_text("numpy==2.0\n")
+    digest = hashlib.sha256(b"numpy==2.0\n").hexdigest()
+    assert environment.capture(str(tmp_path))["locks"] == {"requirements.lock": f"sha256:{digest}"}
 
 
 def test_no_secret_and_no_host_name(monkeypatch: pytest.MonkeyPatch) -> None:

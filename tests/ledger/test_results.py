@@ -16,7 +16,7 @@ from trunkline import ports
 from trunkline.digest import digest
 from trunkline.errors import ProjectError, StoreError
 from trunkline.ledger.results import Results
-from trunkline.model import Datum, File, ManifestRow, Result
+from trunkline.model import Datum, File, ManifestRow, Recovered, Result
 
 
 def file(number: int, path: str = "") -> File:
@@ -275,3 +275,55 @@ def test_bulk_work_is_not_quadratic(tmp_path: Path) -> None:
 
     small = seconds(4_000, tmp_path / "small")
     assert seconds(40_000, tmp_path / "large") < 40 * small
+
+
+# ---------------------------------------------------------------- accepted
+
+
+def accepted(number: int) -> Result:
+    return result(number)._replace(made="other")
+
+
+def test_what_was_accepted_keeps_its_mark_until_it_is_made(tmp_path: Path) -> None:
+    results = Results(str(tmp_path))
+    results.record("a.b", [accepted(1), result(2), accepted(3)])
+    keys = [key(1), key(2), key(3)]
+    assert {k: r.made for k, r in results.results(keys).items()} == dict(
+        zip(keys, ("other", "", "other"), strict=True)
+    )
+    results.record("a.b", [result(1)])
+    assert results.results(keys)[key(1)] == result(1)
+    assert results.results(keys)[key(3)] == accepted(3)
+
+
+def test_a_manifest_tells_of_acceptance_where_nothing_else_is_known(tmp_path: Path) -> None:
+    results = Results(str(tmp_path))
+    results.record("a.b", [result(1)])
+    results.learn("oid", [row(1)._replace(made="other"), row(2)._replace(made="other"), row(3)])
+    found = results.results([key(1), key(2), key(3)])
+    assert [found[key(n)].made for n in (1, 2, 3)] == ["", "other", ""]
+
+
+# ---------------------------------------------------------------- recovered datums
+
+
+def test_what_was_recovered_is_known_until_it_has_a_result(tmp_path: Path) -> None:
+    results = Results(str(tmp_path))
+    assert results.recovered("a.b") == {}
+    results.record("a.b", [result(1)])
+    assert results.recovered("a.b") == {}, "no such table yet"
+
+    first, again = (
+        Recovered(key(2), "run-1", "ValueError: no"),
+        Recovered(key(2), "run-2", "ValueError: still no"),
+    )
+    other = Recovered(key(3), "run-1", "exit code 3")
+    results.recover("a.b", [first, other])
+    results.recover("a.b", [again])
+    results.recover("a.c", [Recovered(key(4), "run-1", "")])
+    results.recover("a.b", [])
+
+    assert Results(str(tmp_path)).recovered("a.b") == {key(2): again, key(3): other}
+    assert results.results([key(2), key(3)]) == {}
+    results.record("a.b", [result(2)])
+    assert results.recovered("a.b") == {key(3): other}

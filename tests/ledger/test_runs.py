@@ -95,6 +95,8 @@ def test_a_run_from_begin_to_end(tmp_path: Path) -> None:
         "reuse": 2,
         "drop": 1,
         "failed": 0,
+        "recovered": 0,
+        "wait": 0,
         "total": 3,
     }
     log.stage_finished(report(made=entry()))
@@ -434,3 +436,42 @@ def test_a_thousand_runs_are_searched_at_the_pace_of_reading_them(tmp_path: Path
 
     runs.of_version("nowhere")
     assert cost("nowhere") < cost("1" * 32 + ".dir")
+
+
+_DEAD = {"pid": 2**22 + 7, "started": "1", "boot": "another"}  # above any process id
+
+
+def abandoned(root: Path, run_id: str = "019aacb5-6c1e-7d33-b0c4-8f1f0b2f6a9e") -> Path:
+    """A run whose owner was killed before there was a record."""
+    begin(root).finish("done")
+    folder = root / ".trunkline/runs"
+    (folder / ".open" / run_id).write_text(json.dumps(_DEAD))
+    (folder / run_id).mkdir()
+    return folder / run_id
+
+
+def test_a_run_that_came_to_no_record_is_removed(tmp_path: Path) -> None:
+    directory = abandoned(tmp_path)
+    (directory / "run.json.812.tmp").write_text("{")
+    assert Runs(str(tmp_path)).seal({}) == ()
+    assert not directory.exists()
+    assert Runs(str(tmp_path)).abandoned() == ()
+
+
+def test_what_the_dead_were_writing_is_removed(tmp_path: Path) -> None:
+    folder = abandoned(tmp_path).parent
+    for name in (".gitignore.812.tmp", ".open/019aacb5-6c1e-7d33-b0c4-8f1f0b2f6a9e.812.tmp"):
+        (folder / name).write_text("")
+    begin(tmp_path)
+    assert not [path for path in folder.rglob("*") if path.name.endswith(".tmp")]
+
+
+def test_a_record_that_cannot_be_sealed_is_sealed_another_time(tmp_path: Path) -> None:
+    log = begin(tmp_path)
+    (tmp_path / ".trunkline/runs/.open" / log.id).write_text(json.dumps(_DEAD))
+    in_the_way = Path(log.directory, f"run.json.{os.getpid()}.tmp")  # as a full disk would be
+    in_the_way.mkdir()
+    assert Runs(str(tmp_path)).seal({}) == ()
+    assert Runs(str(tmp_path)).abandoned() == (log.id,)
+    in_the_way.rmdir()
+    assert [record.state for record in Runs(str(tmp_path)).seal({})] == ["interrupted"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Iterable
 from itertools import islice
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 from trunkline import versions
 from trunkline.cli.options import count
 from trunkline.cli.output import Answer, size, table
-from trunkline.model import Version
+from trunkline.model import Stage, Version
 from trunkline.project import Project
 from trunkline.sources import Change, Recording, files_named
 from trunkline.versions import Past
@@ -33,7 +34,7 @@ def arguments_rm(parser: argparse.ArgumentParser) -> None:
 
 def arguments_versions(parser: argparse.ArgumentParser) -> None:
     """The arguments of `versions`."""
-    parser.add_argument("dataset", help="a source dataset, or PIPELINE.STAGE")
+    parser.add_argument("dataset", help="a source dataset, PIPELINE.STAGE, or a model's name")
     parser.add_argument("-n", "--limit", type=count, default=20, help="how many (default: 20)")
 
 
@@ -57,7 +58,7 @@ def command_rm(args: argparse.Namespace) -> Answer:
 
 
 def command_versions(args: argparse.Namespace) -> Answer:
-    """The versions of a dataset that git's history names, newest first."""
+    """The versions of a dataset or a model that git's history names, newest first."""
     with Project.find() as project:
         path, past = _past(project, args.dataset)
         rows = list(islice(past, args.limit))
@@ -88,7 +89,11 @@ def _changed(change: Change, staged: bool) -> Answer:
 
 
 def _past(project: Project, dataset: str) -> tuple[str, Iterable[Past]]:
-    """A dataset's path, and its versions. Raises UsageError."""
+    """The path of a dataset, or of a model's file, and its versions. Raises UsageError."""
+    if dataset not in project.store.sources() and (stage := _trains(project, dataset)) is not None:
+        path = stage.model.path if stage.model is not None else ""
+        past = versions.of_model(project.root, stage, path, project.store.listing)
+        return f"{stage.path}/{path}", (_sized(project, each) for each in past)
     if "." in dataset and dataset not in project.store.sources():
         stage = project.stage(dataset)
         return stage.path, versions.of_output(project.root, stage.path, stage.dvc_name)
@@ -96,12 +101,26 @@ def _past(project: Project, dataset: str) -> tuple[str, Iterable[Past]]:
     return path, versions.of_source(project.root, path)
 
 
+def _trains(project: Project, model: str) -> Stage | None:
+    """The stage whose model is called so."""
+    return next((each for each in project.stages if each.model and each.model.name == model), None)
+
+
+def _sized(project: Project, row: Past) -> Past:
+    """With the size of the file, which no listing tells; -1 where it is not in the cache."""
+    try:
+        size = os.path.getsize(project.store.object_path(row.version.oid))
+    except OSError:
+        size = -1
+    return row._replace(version=row.version._replace(size=size))
+
+
 def _data(row: Past, present: str) -> dict[str, Any]:
     version, commit = row
     return {
         "version": version.oid,
         "files": version.nfiles or 1,
-        "size": version.size,
+        "size": version.size if version.size >= 0 else None,
         "commit": commit.commit,
         "date": commit.time,
         "author": commit.author,
@@ -116,7 +135,7 @@ def _text(rows: list[Past], present: Version | None) -> str:
         (
             row.version.oid[:8],
             str(row.version.nfiles or 1),
-            size(row.version.size),
+            size(row.version.size) if row.version.size >= 0 else "",
             row.commit.commit[:8],
             f"{row.commit.time[:10]} {row.commit.time[11:16]}",
             row.commit.subject + (" (in the workspace)" if row.version.oid == oid else ""),

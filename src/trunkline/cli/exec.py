@@ -17,16 +17,18 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
 
 from trunkline.cli.interrupts import end_orderly, end_with
 from trunkline.cli.options import pick
 from trunkline.cli.output import Answer, seconds
 from trunkline.cli.progress import Printer, input_lines
 from trunkline.cli.record import Recorder, describe
-from trunkline.engine.execute import RunPaths, put_back
-from trunkline.errors import StageFailed, StaleError
+from trunkline.engine.publish import put_back
+from trunkline.engine.works import RunPaths
+from trunkline.errors import StageFailed, StaleError, UsageError
 from trunkline.ledger.ids import uuid7
-from trunkline.model import FailedDatum, Stage
+from trunkline.model import Command, FailedDatum, Outcome, Stage, Work
 from trunkline.project import Project
 
 TRIES = ".trunkline/tries"  # what single datums wrote when they were run by hand
@@ -46,7 +48,7 @@ def command_exec(args: argparse.Namespace) -> Answer:
     end_orderly()
     with Project.find() as project:
         if args.datum:
-            return _one(project, project.stage(args.stage), args.datum)
+            return _one(project, project.stage(args.stage), args)
         owner = _owner(project, args.stage)
         with _putting_back(project, args.stage):
             if owner is not None:
@@ -135,11 +137,11 @@ def _putting_back(project: Project, ref: str) -> Iterator[None]:
         raise
 
 
-def _one(project: Project, stage: Stage, wanted: str) -> Answer:
+def _one(project: Project, stage: Stage, args: argparse.Namespace) -> Answer:
     """Run one datum inline and show what it writes; nothing is recorded or published."""
-    from trunkline.runners.worker import execute
-
-    datum = pick(wanted, project.planner.datums(stage), stage.ref)
+    if args.debug:
+        _check_debugger(stage, args)
+    datum = pick(args.datum, project.planner.datums(stage), stage.ref)
     run_id = uuid7()
     folder = os.path.join(project.root, TRIES, run_id)
     paths = RunPaths(run_id, folder)
@@ -147,12 +149,17 @@ def _one(project: Project, stage: Stage, wanted: str) -> Answer:
     os.makedirs(os.path.dirname(log))
     with project.engine(paths, Recorder(project, "", Printer([]), run_id=run_id)) as engine:
         work = engine.work(stage, datum)
-    outcome = execute(work)
+    outcome = _debugged(work) if args.debug else _executed(work)
+    if outcome is None:
+        shutil.rmtree(folder)
+        return Answer({}, lambda: f"left datum {datum.name} in the debugger; nothing was published")
     try:
         printed = _read(log)
         if outcome.failure is not None:
             print(printed.rstrip(), file=sys.stderr)
-            raise _failed(stage, FailedDatum(datum, outcome.failure, log))
+            if args.debug:
+                shutil.rmtree(folder)
+            raise _failed(stage, FailedDatum(datum, outcome.failure, "" if args.debug else log))
         kept = os.path.join(folder, "out")
         if outcome.files:
             shutil.copytree(os.path.join(outcome.scratch, "pfs", "out"), kept)
@@ -167,10 +174,38 @@ def _one(project: Project, stage: Stage, wanted: str) -> Answer:
     return Answer({"datum": datum.id, "name": datum.name, "files": files}, lambda: "\n".join(lines))
 
 
+def _executed(work: Work) -> Outcome:
+    from trunkline.runners.worker import execute
+
+    return execute(work)
+
+
+def _debugged(work: Work) -> Outcome | None:
+    """The datum under the debugger, as long as that takes; None where somebody left it."""
+    from trunkline.runners.debugger import Left, debug
+
+    try:
+        return debug(replace(work, timeout=None, err_cmd=None))
+    except Left:
+        shutil.rmtree(work.scratch, ignore_errors=True)
+        return None
+
+
+def _check_debugger(stage: Stage, args: argparse.Namespace) -> None:
+    """Raise UsageError where no debugger can be opened."""
+    if isinstance(stage.run, Command):
+        raise UsageError(
+            f"{stage.ref} runs a command, and --debug opens Python's debugger",
+            hint=f"`trunkline exec {stage.ref} --datum {args.datum}` shows what it says",
+        )
+    if args.json:
+        raise UsageError("--debug talks with a person, --json with a program", hint="choose one of them")
+
+
 def _failed(stage: Stage, failed: FailedDatum) -> StageFailed:
     """What went wrong, after what the datum itself has said (its traceback among it)."""
     reason = f"{failed.failure.kind}: {failed.failure.message}"
-    where = [*input_lines(failed), f"log: {failed.log}"]
+    where = [*input_lines(failed), *([f"log: {failed.log}"] if failed.log else [])]
     return StageFailed(f"datum {failed.datum.name} failed: {reason}", where=stage.ref, hint="\n".join(where))
 
 

@@ -3,17 +3,22 @@
 Each raises KeyboardInterrupt in the main thread: results are kept, processes ended, locks released.
 What comes right after the first request is part of it (`timeout` signals a process and then its group)
 and must not disturb the clearing up.
+
+The system gives a signal to any thread of a process, and Python acts on it in the main one, as soon as that
+is back from what it waits for: a datum that sleeps for an hour, say. So it is woken (`wake_main_thread`).
 """
 
 from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from types import FrameType
 
 _SAME = 2.0  # seconds in which a second request belongs to the first
 _LOOK = 0.2  # seconds between two looks at the process that we end with
+_WAKE = signal.SIGURG  # nobody uses it, and by itself it does nothing
 
 
 class _Interrupter:
@@ -35,6 +40,27 @@ def end_orderly() -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, handler)
+    wake_main_thread()
+
+
+def wake_main_thread() -> None:
+    """From here on a signal that another thread was given ends what the main one is waiting for."""
+    main = threading.get_ident()
+    if main != threading.main_thread().ident or signal.getsignal(_WAKE) is not signal.SIG_DFL:
+        return  # it is so already, or the signal is somebody's after all
+    signal.signal(_WAKE, lambda *_: None)
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+
+    def watch() -> None:
+        while numbers := os.read(reading, 64):
+            for _ in set(numbers) - {_WAKE}:
+                for _ in range(5):  # it may have been on its way into the waiting
+                    signal.pthread_kill(main, _WAKE)
+                    time.sleep(_LOOK / 4)
+
+    threading.Thread(target=watch, name="signals", daemon=True).start()
 
 
 def end_with(process: int) -> None:
@@ -42,7 +68,6 @@ def end_with(process: int) -> None:
 
     Otherwise a `dvc repro` that is killed would leave its stage at work, without its locks.
     """
-    import threading
 
     def watch() -> None:
         while _lives(process):

@@ -7,6 +7,7 @@ Exit codes: 0 done, 1 the answer is "no" (stale, not up to date), 2 usage or spe
 from __future__ import annotations
 
 import argparse
+import gc
 import importlib
 import json
 import os
@@ -22,11 +23,12 @@ from trunkline.errors import TrunklineError, UsageError
 
 
 class Command(NamedTuple):
-    """A command: the module that holds it, its line in the help, whether a newcomer sees it first."""
+    """A command: the module that holds it, its line in the help, whether a newcomer sees it first, its --debug."""
 
     module: str
     help: str
     first: bool = False
+    debug: str = "show tracebacks"
 
 
 COMMANDS = {
@@ -39,13 +41,18 @@ COMMANDS = {
     "check": Command("spec", "check every pipeline file; all problems at once"),
     "compile": Command("spec", "write dvc.yaml and the schema from pipelines/*.yaml"),
     "plan": Command("plan", "what `run` would do, stage by stage, without doing it"),
-    "exec": Command("exec", "run one stage; what dvc.yaml calls (or one datum of it, with --datum)"),
-    "datums": Command("plan", "a stage's datums and what would become of each"),
+    "exec": Command(
+        "exec",
+        "run one stage; what dvc.yaml calls (or one datum of it, with --datum)",
+        debug="with --datum: stop in Python's debugger at the function's first line, and where it raises;"
+        " without: show tracebacks",
+    ),
+    "datums": Command("datums", "a stage's datums: what would become of each, or became of it in a run"),
     "rm": Command("data", "remove files from a source dataset and commit its new version"),
-    "versions": Command("data", "the versions of a dataset, from git"),
+    "versions": Command("data", "the versions of a dataset or a model, from git"),
     "runs": Command("runs", "the runs, newest first"),
     "show": Command("runs", "one run: its stages, counts, times, failures"),
-    "logs": Command("runs", "what a run printed"),
+    "logs": Command("logs", "what a run printed, or its datums; with --follow as it comes"),
     "deploy": Command("deploy", "make deployments of pipelines, so that they run by schedule or by API"),
     "up": Command("server", "start Prefect's server and a worker for this project, and keep them"),
     "down": Command("server", "stop Prefect's server and the worker"),
@@ -74,7 +81,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         case ["-V" | "--version", *_]:
             print(f"trunkline {__version__}")
             return 0
-    as_json, debug = "--json" in arguments, "--debug" in arguments
+    _collect_rarely()
+    as_json, debug = "--json" in arguments, _tracebacks(arguments)
     try:
         return _guarded(arguments[0], arguments[1:], as_json, debug)
     except KeyboardInterrupt:
@@ -83,6 +91,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Whoever read our output went away; what Python still has in hand must not fail as well.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
+
+
+def _collect_rarely() -> None:
+    """Look for garbage less often: a plan is a million small values, none of them a cycle.
+
+    Measured at 10,000 datums: a fifth of all that planning costs.
+    """
+    gc.set_threshold(50_000, 20, 50)
+
+
+def _tracebacks(arguments: Sequence[str]) -> bool:
+    """Whether tracebacks are asked for; with `exec --datum` the same word asks for the debugger."""
+    debugger = arguments[0] == "exec" and any(each.startswith("--da") for each in arguments)
+    return "--debug" in arguments and not debugger
 
 
 def _guarded(name: str, rest: list[str], as_json: bool, debug: bool) -> int:
@@ -132,7 +154,7 @@ def parser_of(name: str) -> argparse.ArgumentParser:
     parser = _Parser(prog=f"trunkline {name}", description=f"{text[0].upper()}{text[1:]}.")
     getattr(_module(name), f"arguments_{name}")(parser)
     parser.add_argument("--json", action="store_true", help="answer with one JSON object")
-    parser.add_argument("--debug", action="store_true", help="show tracebacks")
+    parser.add_argument("--debug", action="store_true", help=COMMANDS[name].debug)
     return parser
 
 

@@ -10,10 +10,20 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from trunkline.cli.progress import Printer, error_lines, failure_text, retry_text, summary
-from trunkline.engine.execute import RunPaths
+from trunkline.cli.progress import (
+    SHOWN_RETRIES,
+    Printer,
+    error_lines,
+    failure_text,
+    recovered_texts,
+    retry_text,
+    summary,
+    why,
+)
+from trunkline.engine.works import RunPaths
 from trunkline.flows.flow import Told
 from trunkline.ledger.runs import FOLDER, RunLog
+from trunkline.ledger.states import StatesLog
 from trunkline.model import Datum, GitState, Outcome, Stage, StagePlan, StageReport
 from trunkline.ports import Listener
 from trunkline.project import Project
@@ -41,24 +51,37 @@ class Recorder:
         self._project = project
         self._command = command
         self._printer = printer
+        self._states: dict[str, StatesLog] = {}
+        self._retries: dict[str, int] = {}
 
     def started(self, plan: StagePlan) -> None:
         """A stage begins."""
         self._begin().stage_started(plan)
+        self._states[plan.stage.ref] = StatesLog(self.directory, plan, self._manifest(plan.stage))
         self._printer.started(plan)
         if self.show is not None:
             self.show.started(plan)
 
     def outcome(self, stage: Stage, datum: Datum, outcome: Outcome) -> None:
         """A datum is done."""
+        state = "recovered" if outcome.recovered else "failed" if outcome.failure else "run"
+        self._states[stage.ref].settled(datum.id, state, outcome.seconds, why(outcome))
         self._printer.outcome(stage, datum, outcome)
         if self.show is not None:
             self.show.outcome(stage, datum, outcome)
 
     def retried(self, stage: Stage, datum: Datum, outcome: Outcome, tried: int) -> None:
-        """A datum is tried again."""
-        self._begin().log(retry_text(stage, datum, outcome, tried))
-        self._printer.retried(stage, datum, outcome, tried)
+        """A datum is tried again; its log says where one try ends and the next begins."""
+        self._states[stage.ref].tried(datum.id, outcome.seconds, why(outcome))
+        text = retry_text(stage, datum, outcome, tried)
+        self._begin().datum_says(stage.ref, datum.id, f"--- {text.strip()} ---")
+        told = self._retries[stage.ref] = self._retries.get(stage.ref, 0) + 1
+        if told <= SHOWN_RETRIES:
+            self._begin().log(text)
+            self._printer.retried(stage, datum, outcome, tried)
+        elif told == SHOWN_RETRIES + 1:
+            self._begin().log(f"    {stage.ref}: more of its datums are tried again")
+            self._printer.line(f"    {stage.ref}: more of its datums are tried again")
         if self.show is not None:
             self.show.retried(stage, datum, outcome, tried)
 
@@ -73,6 +96,8 @@ class Recorder:
             self.log.log(f"{report.stage}  {summary(report)}")
             for failed in report.failures:
                 self.log.log(failure_text(report.stage, failed))
+            for text in recovered_texts(report):
+                self.log.log(text)
             if report.error:
                 self.log.log(error_lines(report))
         if self.show is not None:
@@ -82,6 +107,12 @@ class Recorder:
         """The run is shown as this Prefect flow run."""
         if self.log is not None:
             self.log.flow({"id": flow, "url": url, "tasks": tasks})
+
+    def _manifest(self, stage: Stage) -> str:
+        """The hash of the manifest that stands in dvc.lock before the stage runs, "" where there is none."""
+        entry = self._project.store.lock_entry(stage.dvc_name)
+        outs = entry.outs if entry is not None else ()
+        return next((out.md5 for out in outs if out.path == stage.manifest_path), "")
 
     def _begin(self) -> RunLog:
         if self.log is None:
@@ -106,7 +137,7 @@ def describe(project: Project) -> tuple[GitState, Mapping[str, object]]:
     state = git.state(project.root, paths)
     if project.deployed is not None:  # detached at a commit of the branch
         state = state._replace(branch=project.deployed.branch or None, worktree=project.deployed.name)
-    return state, capture()
+    return state, capture(project.root)
 
 
 def _code(project: Project) -> list[str]:

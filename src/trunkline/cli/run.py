@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from trunkline.cli.interrupts import end_orderly
 from trunkline.cli.output import Answer
+from trunkline.cli.plan import plan_answer
 from trunkline.cli.progress import Printer, summary
-from trunkline.cli.running import execute, source_paths
+from trunkline.cli.running import Asked, execute, source_paths
 from trunkline.errors import UsageError
 from trunkline.model import Stage, StageReport
-from trunkline.plan import explain, graph
+from trunkline.plan import graph
+from trunkline.plan.narrow import narrowed
 from trunkline.project import Project
 
 if TYPE_CHECKING:
@@ -34,6 +36,22 @@ def arguments_run(parser: argparse.ArgumentParser) -> None:
         "-f", "--force", action="store_true", help="run every datum, also where results are known"
     )
     parser.add_argument(
+        "--only-failed",
+        action="store_true",
+        help="of what has changed, run only the datums that failed when their stage last ran",
+    )
+    parser.add_argument(
+        "--retry-recovered",
+        action="store_true",
+        help="also try datums again that failed and were recovered, and stages with reprocess_spec: every_job",
+    )
+    parser.add_argument(
+        "--accept",
+        action="store_true",
+        help="run nothing: keep the present outputs of these stages for the code and parameters as they are,"
+        " because you vouch for them",
+    )
+    parser.add_argument(
         "--engine",
         choices=ENGINES,
         help="prefect: shown as a flow run by Prefect's server, which is started where none runs;"
@@ -43,23 +61,66 @@ def arguments_run(parser: argparse.ArgumentParser) -> None:
 
 def command_run(args: argparse.Namespace) -> Answer:
     """Compile if need be, then run what is not up to date."""
+    if args.accept:
+        return _accept(args)
     engine = _engine(args.engine)
     with Project.find() as project:
         stages = project.select(args.targets)
+        asked = _asked(project, stages, args)
         if args.dry_run:
-            plan = project.planner.plan(stages, force=args.force)
-            return Answer(explain.plan_data(plan), lambda: explain.plan_text(plan))
+            due = project.due(stages)
+            plan = project.planner.plan(stages, asked.force, asked.pending)
+            if asked.failed is not None:
+                plan = narrowed(plan, asked.failed)
+            return plan_answer(plan, due)
+        if asked.failed is not None and not any(asked.failed.values()):
+            return Answer(_data(None, []), lambda: "no datum failed when its stage last ran: nothing to do")
         end_orderly()
         printer = Printer([stage.ref for stage in stages], quiet=args.json)
         recorder = execute(
             project,
             stages,
             printer,
-            command=" ".join(["trunkline run", *args.targets]),
-            force=args.force,
+            command=" ".join(["trunkline run", *args.targets, *_options(asked)]),
+            asked=asked,
             show=None if engine == "local" else lambda recorder: _as_flow(project, stages, recorder, printer),
         )
     return Answer(_data(recorder.id, recorder.reports), lambda: "")
+
+
+def _asked(project: Project, stages: Sequence[Stage], args: argparse.Namespace) -> Asked:
+    """What the options say. Raises UsageError for options that contradict each other."""
+    if not args.only_failed:
+        return Asked(args.force, args.retry_recovered)
+    if args.force or args.retry_recovered:
+        other = "--force" if args.force else "--retry-recovered"
+        raise UsageError(
+            f"--only-failed runs less than what changed, {other} more", hint="choose one of them"
+        )
+    from trunkline.ledger.states import States
+
+    states = States(project.home)
+    return Asked(failed={stage.ref: states.failed(stage.ref) for stage in stages})
+
+
+def _accept(args: argparse.Namespace) -> Answer:
+    from trunkline.cli.accept import accept
+
+    others = (args.force, "--force"), (args.only_failed, "--only-failed")
+    for given, name in (*others, (args.retry_recovered, "--retry-recovered")):
+        if given:
+            raise UsageError(f"--accept runs nothing, {name} does", hint="choose one of them")
+    return accept(args)
+
+
+def _options(asked: Asked) -> list[str]:
+    """The options that ask for more, or less, than what changed, as one types them."""
+    options = (
+        ("--force", asked.force),
+        ("--retry-recovered", asked.pending),
+        ("--only-failed", asked.failed is not None),
+    )
+    return [option for option, given in options if given]
 
 
 def _engine(asked: str | None) -> str:
@@ -100,7 +161,7 @@ def flow_facts(project: Project, stages: Sequence[Stage], run_id: str, trigger: 
     )
 
 
-def _data(run_id: str, reports: list[StageReport]) -> dict[str, Any]:
+def _data(run_id: str | None, reports: list[StageReport]) -> dict[str, Any]:
     return {
         "id": run_id,
         "stages": [
@@ -113,6 +174,8 @@ def _data(run_id: str, reports: list[StageReport]) -> dict[str, Any]:
                     "reuse": report.reuse,
                     "drop": report.drop,
                     "failed": len(report.failures),
+                    "recovered": len(report.recovered),
+                    "wait": report.wait,
                     "total": report.total,
                 },
                 "seconds": round(report.ended - report.started, 3),

@@ -1,8 +1,8 @@
 """One run from its first line to its last, wherever it is shown: in a terminal, in Prefect, in both.
 
-The order: abandoned runs are sealed, what is stale is compiled, changed sources are versioned, the engine
-brings the stages up to date. The run's id is printed first and last. However it ends, results are kept,
-the record says how, and whoever shows it is told.
+The order: abandoned runs are sealed, what is stale is compiled, ticks that are due are written, changed
+sources are versioned, the engine brings the stages up to date. The run's id is printed first and last.
+However it ends, results are kept, the record says how, and whoever shows it is told.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
+from itertools import chain
 
 from trunkline.cli.output import seconds
 from trunkline.cli.progress import Printer
@@ -20,9 +22,24 @@ from trunkline.errors import TrunklineError
 from trunkline.flows.flow import Told
 from trunkline.ledger.ids import uuid7
 from trunkline.model import DatasetKind, Stage, StageReport
+from trunkline.plan.narrow import Failed
+from trunkline.points import Point, reached
 from trunkline.project import Project
 
 _SAID = {"done": "done", "failed": "FAILED", "interrupted": "interrupted"}
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a run is asked for beyond what has changed.
+
+    `force`: every datum; `pending`: datums that were recovered, and stages that are run every time;
+    `failed`: of what has changed, only these datums.
+    """
+
+    force: bool = False
+    pending: bool = False
+    failed: Failed | None = None
 
 
 def execute(
@@ -31,7 +48,7 @@ def execute(
     printer: Printer,
     *,
     command: str,
-    force: bool = False,
+    asked: Asked = Asked(),
     show: Callable[[Recorder], Show] | None = None,
 ) -> Recorder:
     """Bring `stages` (upstream first) up to date; the run's recorder, with a report for each stage.
@@ -41,19 +58,28 @@ def execute(
     began = time.monotonic()
     project.seal()
     compiled = project.compile()
+    reached(Point.COMPILED)
     recorder = Recorder(project, command, printer, run_id=uuid7())
     printer.line(f"run {recorder.id}")
     for path in compiled:
         printer.line(f"  wrote {path}")
     state, message = "failed", ""
     try:
-        for path in _version_sources(project, stages):
+        for path in chain(project.tick(stages), _version_sources(project, stages)):
             printer.line(f"  wrote {path}")
+        reached(Point.SOURCES_VERSIONED)
         recorder.show = show(recorder) if show is not None else None
         with project.engine(recorder.paths, recorder) as engine:
-            engine.run(stages, force=force, order=project.dvc_order())
-        state = "done"
+            engine.run(
+                stages,
+                force=asked.force,
+                pending=asked.pending,
+                failed=asked.failed,
+                order=project.dvc_order(),
+            )
+        reached(Point.RUN_COMPLETE)
         project.store.complete([stage.dvc_name for stage in stages])
+        state = "done"
     except TrunklineError as error:
         message = error.message
         if recorder.log is not None and not error.hint:
@@ -91,7 +117,8 @@ def _version_sources(project: Project, stages: Sequence[Stage]) -> Iterator[str]
             continue
         if present != named or not os.path.exists(project.store.object_path(present.oid)):
             with project.store.holding("trunkline run", [path], []):
-                project.gather.settle(path, *project.store.save_source(path))
+                fresh = project.store.pointer(pointer) != named  # somebody was here before the lock
+                project.gather.settle(path, *project.store.save_source(path, fresh=fresh))
             if present != named:
                 yield pointer
 
@@ -146,6 +173,7 @@ def _flat(value: object, prefix: str = "") -> Iterator[tuple[str, object]]:
 
 def _lineage(project: Project, recorder: Recorder, reports: Sequence[StageReport]) -> Iterator[Told]:
     from trunkline.lineage import Artifact, render_text, walk
+    from trunkline.lineage.mermaid import render_mermaid
 
     for report in reports:
         model = project.stage(report.stage).model
@@ -155,10 +183,12 @@ def _lineage(project: Project, recorder: Recorder, reports: Sequence[StageReport
         version = project.store.version(path)
         if version is None:
             continue
-        text = render_text(walk(Artifact(path, version.oid, path), project.history()))
+        graph = walk(Artifact(path, version.oid, path), project.history())
         record = os.path.join(recorder.directory, "run.json")
         markdown = (
-            f"`trunkline lineage {path}` in the project, now or at any later time; run `{recorder.id}`,"
-            f" its record: [run.json](file://{record})\n\n```\n{text}\n```\n"
+            f"`trunkline lineage {path}` shows it in the project, for the model that is there; a copy of this"
+            f" one is known wherever it lies. Run `{recorder.id}`: `trunkline show {recorder.id}`,"
+            f" [run.json](file://{record})\n\n```\n{render_text(graph)}\n```\n\n"
+            f"```mermaid\n{render_mermaid(graph)}\n```\n"
         )
         yield Told(f"lineage-{model.name}", f"Where the model {model.name} comes from", markdown=markdown)

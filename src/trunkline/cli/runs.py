@@ -1,19 +1,16 @@
-"""`trunkline runs`, `show`, `logs`: what happened."""
+"""`trunkline runs`, `show`: what happened."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 from collections.abc import Iterator
 from typing import Any
 
 from trunkline.cli.options import count
 from trunkline.cli.output import Answer, seconds, table
-from trunkline.errors import UsageError
 from trunkline.ledger.records import RunRecord, StageRecord, to_json
-from trunkline.ledger.runs import FOLDER
-from trunkline.model import GitState
+from trunkline.model import GitState, ReasonKind
 from trunkline.project import Project
 
 
@@ -27,13 +24,6 @@ def arguments_show(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "run", nargs="?", default="latest", help="an id, its beginning, or `latest` (the default)"
     )
-
-
-def arguments_logs(parser: argparse.ArgumentParser) -> None:
-    """The arguments of `logs`."""
-    arguments_show(parser)
-    parser.add_argument("--stage", metavar="PIPELINE.STAGE", help="only this stage's datums")
-    parser.add_argument("--datum", metavar="ID", help="only this datum, by the beginning of its id")
 
 
 def command_runs(args: argparse.Namespace) -> Answer:
@@ -52,22 +42,6 @@ def command_show(args: argparse.Namespace) -> Answer:
     data: dict[str, Any] = json.loads(to_json(record))
     data["stages"] = [{"stage": ref, **stage} for ref, stage in data["stages"].items()]
     return Answer(data, lambda: _text(record))
-
-
-def command_logs(args: argparse.Namespace) -> Answer:
-    """What a run printed: the run itself, or its datums."""
-    with Project.find() as project:
-        record = project.runs.load(args.run)
-        folder = os.path.join(project.home, FOLDER, record.id)
-    if not args.stage and not args.datum:
-        text = _read(os.path.join(folder, "log.txt"))
-        return Answer({"id": record.id, "log": text}, lambda: text.rstrip() or "nothing was printed")
-    if args.stage and args.stage not in record.stages:
-        hint = f"`trunkline show {record.id}` lists them"
-        raise UsageError(f"{args.stage} is not among the stages of run {record.id}", hint=hint)
-    logs = os.path.join(folder, "logs")
-    found = {path: _read(os.path.join(logs, path)) for path in sorted(_chosen(logs, args.stage, args.datum))}
-    return Answer({"id": record.id, "logs": found}, lambda: _logs(found))
 
 
 # ---------------------------------------------------------------- runs
@@ -131,7 +105,15 @@ def _commit(git: GitState) -> str:
 
 
 def _counts(stage: StageRecord) -> str:
-    words = (("run", "run"), ("reuse", "reused"), ("drop", "dropped"), ("failed", "failed"))
+    accepted = any(reason.kind == ReasonKind.ACCEPTED for reason in stage.reasons[:1])
+    words = (
+        ("run", "run"),
+        ("reuse", "accepted" if accepted else "reused"),
+        ("drop", "dropped"),
+        ("recovered", "recovered"),
+        ("failed", "failed"),
+        ("wait", "left waiting"),
+    )
     return ", ".join(f"{stage.datums[key]} {word}" for key, word in words if stage.datums.get(key)) or "none"
 
 
@@ -143,28 +125,3 @@ def _failures(stage: StageRecord) -> Iterator[str]:
     if stage.error:
         yield ""
         yield f"  {stage.stage}: {stage.error}"
-
-
-# ---------------------------------------------------------------- logs
-
-
-def _chosen(folder: str, stage: str | None, datum: str | None) -> Iterator[str]:
-    """The logs of datums below a run's `logs/`: <stage>/<the first 16 digits of the id>.log."""
-    for place, _, names in os.walk(folder):
-        for name in names:
-            path = os.path.relpath(os.path.join(place, name), folder)
-            if (not stage or path.startswith(f"{stage}/")) and (not datum or name.startswith(datum[:16])):
-                yield path
-
-
-def _logs(found: dict[str, str]) -> str:
-    printed = (f"==> {path}\n{text.rstrip()}" for path, text in found.items() if text.strip())
-    return "\n".join(printed) or "no datum of this kind printed anything"
-
-
-def _read(path: str) -> str:
-    try:
-        with open(path, encoding="utf-8", errors="replace") as stream:
-            return stream.read()
-    except FileNotFoundError:
-        return ""

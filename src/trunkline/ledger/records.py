@@ -8,7 +8,7 @@
      "stages": {"flights.clean": {
         "state": "done", "decision": "run", "outcome": "committed",
         "reasons": [{"kind": "file_added", "subject": "2013-12-31.parquet", "old": "", "new": ""}],
-        "datums": {"run": 1, "reuse": 364, "drop": 0, "failed": 0, "total": 365},
+        "datums": {"run": 1, "reuse": 364, "drop": 0, "failed": 0, "recovered": 0, "wait": 0, "total": 365},
         "started": "…", "ended": "…", "seconds": 0.4, "transform": "…",
         "version": "5d41….dir", "manifest": "7d79….dir",
         "entry": {"cmd": "…", "deps": [{"path": "…", "md5": "…", "size": 1, "nfiles": 2}], "params": {…}, "outs": […]},
@@ -25,13 +25,15 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from trunkline.errors import CorruptData, ProjectError
+from trunkline.errors import CorruptData, ProjectError, StoreError
 from trunkline.ledger.owner import Owner
 from trunkline.model import (
+    CodePart,
     Decision,
     FailedDatum,
     GitState,
@@ -48,7 +50,7 @@ MANY = 100  # of what can be long, a record keeps so many; counts are of all
 
 @dataclass(frozen=True, slots=True)
 class StageRecord:
-    """One stage of a run. `state`: running, done, failed, up_to_date, skipped, interrupted."""
+    """One stage of a run. `state`: running, done, failed, waiting, up_to_date, skipped, interrupted."""
 
     stage: str
     state: str
@@ -113,13 +115,14 @@ def stage_begun(plan: StagePlan, now: float) -> StageRecord:
     counts = {
         decision.value: plan.count(decision) for decision in (Decision.RUN, Decision.REUSE, Decision.DROP)
     }
-    total = counts["run"] + counts["reuse"] if plan.datums else plan.total or 0
+    wait = plan.count(Decision.WAIT)
+    total = counts["run"] + counts["reuse"] + wait if plan.datums else plan.total or 0
     return StageRecord(
         stage=plan.stage.ref,
         state="running",
         decision=plan.decision.value,
         reasons=plan.reasons[:MANY],
-        datums={**counts, "failed": 0, "total": total},
+        datums={**counts, "failed": 0, "recovered": 0, "wait": wait, "total": total},
         started=utc(now),
     )
 
@@ -136,6 +139,8 @@ def stage_ended(report: StageReport, committed: bool) -> StageRecord:
             "reuse": report.reuse,
             "drop": report.drop,
             "failed": len(report.failures),
+            "recovered": len(report.recovered),
+            "wait": report.wait,
             "total": report.total,
         },
         started=utc(report.started) if report.started else "",
@@ -185,8 +190,34 @@ def _signature(entry: LockEntry) -> str:
 # ---------------------------------------------------------------- written and read
 
 
-def to_json(record: RunRecord) -> str:
-    """The text of run.json."""
+@contextmanager
+def recording(where: str) -> Iterator[None]:
+    """Turn what the operating system refuses while a record is written into an error that says so."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(f"runs cannot be recorded: {error.strerror}", where=where) from error
+
+
+Texts = dict[str, tuple[StageRecord, str]]
+
+
+def to_json(record: RunRecord, texts: Texts | None = None) -> str:
+    """The text of run.json. `texts` keeps that of each stage, for the next time."""
+    head = _head_json(record)[: -len("\n}")]
+    known = {} if texts is None else texts
+    parts = []
+    for ref, stage in record.stages.items():
+        if ref not in known or known[ref][0] is not stage:
+            text = json.dumps(_stage_json(stage), indent=1, default=str).replace("\n", "\n  ")
+            known[ref] = (stage, f"\n  {json.dumps(ref)}: {text}")
+        parts.append(known[ref][1])
+    stages = f"{{{','.join(parts)}\n }}" if parts else "{}"
+    return f'{head},\n "stages": {stages}\n}}\n'
+
+
+def _head_json(record: RunRecord) -> str:
+    """All but the stages, of which there may be hundreds."""
     git = record.git
     data = {
         "schema": SCHEMA,
@@ -207,9 +238,8 @@ def to_json(record: RunRecord) -> str:
         "environment": dict(record.environment),
         "owner": record.owner._asdict(),
         "flow": dict(record.flow),
-        "stages": {ref: _stage_json(stage) for ref, stage in record.stages.items()},
     }
-    return json.dumps(data, indent=1, default=str) + "\n"
+    return json.dumps(data, indent=1, default=str)
 
 
 def _stage_json(stage: StageRecord) -> dict[str, Any]:
@@ -290,11 +320,16 @@ def _stage(ref: str, data: Mapping[str, Any]) -> StageRecord:
     entry = data["entry"]
     return StageRecord(
         stage=ref,
-        reasons=tuple(Reason(**reason) for reason in data["reasons"]),
+        reasons=tuple(map(_reason, data["reasons"])),
         entry=None if entry is None else _entry(entry),
         failures=tuple(data["failures"]),
         **{name: data[name] for name in from_fields},
     )
+
+
+def _reason(data: Mapping[str, Any]) -> Reason:
+    parts = tuple(CodePart(*part) for part in data.get("parts", ()))
+    return Reason(data["kind"], data["subject"], data["old"], data["new"], parts)
 
 
 def _entry(data: Mapping[str, Any]) -> LockEntry:

@@ -3,6 +3,7 @@
     batches    id, stage, run, datums, seconds        one row per stage and run, with its totals
     results    key -> batch, seconds, files           files: path NUL md5 NUL size, repeated
     manifests  oid                                    manifests whose rows are among the results
+    recovered, accepted                               see `ledger.recovered`, `ledger.accepted`
 
 Everything here can be computed again, so losing it costs time only: a deleted database is made
 anew, a damaged one is set aside (`results.db.damaged`) and made anew. Several processes may use it
@@ -25,7 +26,9 @@ from contextlib import contextmanager, suppress
 from typing import TypeVar
 
 from trunkline.errors import LockedError, ProjectError, StoreError
-from trunkline.model import File, ManifestRow, Result
+from trunkline.ledger import accepted, recovered
+from trunkline.model import File, ManifestRow, Recovered, Result
+from trunkline.points import Point, reached
 
 SCHEMA = 1
 NAME = "results.db"
@@ -78,9 +81,13 @@ class Results:
                 batch = _batch(connection, stage, run, len(some), sum(result.seconds for result in some))
                 rows = sorted((r.key, batch, r.seconds, _encode(r.files)) for r in some)
                 connection.executemany("INSERT OR REPLACE INTO results VALUES (?, ?, ?, ?)", rows)
+                recovered.settle(connection, (row[0] for row in rows))
+                accepted.settle(connection, ((r.key, r.made) for r in some))
+            reached(Point.RESULTS_WRITTEN)
 
         if by_run:
             self._write(work)
+            reached(Point.RESULTS_RECORDED)
 
     def forget(self, keys: Iterable[str]) -> None:
         """Drop results whose files are gone.
@@ -122,6 +129,17 @@ class Results:
 
         return self._read(work, ())
 
+    # ------------------------------------------------------------ recovered datums
+
+    def recover(self, stage: str, datums: Sequence[Recovered]) -> None:
+        """Keep which datums of a stage failed and were recovered; the last time counts."""
+        if datums:
+            self._write(lambda connection: recovered.keep(connection, stage, datums))
+
+    def recovered(self, stage: str) -> dict[str, Recovered]:
+        """The datums of a stage that were recovered and have had no result since, by key."""
+        return self._read(lambda connection: recovered.of(connection, stage), {})
+
     # ------------------------------------------------------------ manifests
 
     def knows(self, manifest: str) -> bool:
@@ -142,6 +160,7 @@ class Results:
 
         def work(connection: sqlite3.Connection) -> None:
             batch = _batch(connection, stage, run, 0, 0.0)
+            accepted.learn(connection, ((row.key, row.made) for row in rows))
             connection.executemany(
                 "INSERT OR IGNORE INTO results VALUES (?, ?, 0.0, ?)",
                 ((key, batch, files) for key, files in found),
@@ -354,7 +373,11 @@ def _lookup(connection: sqlite3.Connection, keys: Sequence[str]) -> dict[str, Re
             f"SELECT key, batch, seconds, files FROM results WHERE key IN ({marks})", part
         )
     runs = _runs(connection, {row[1] for row in rows})
-    return {key: Result(key, _decode(files), runs[batch], seconds) for key, batch, seconds, files in rows}
+    made = accepted.among(connection, keys)
+    return {
+        key: Result(key, _decode(files), runs[batch], seconds, made.get(key, ""))
+        for key, batch, seconds, files in rows
+    }
 
 
 def _runs(connection: sqlite3.Connection, batches: set[int]) -> dict[int, str]:

@@ -3,6 +3,7 @@
     019aacb5-6c1e-7d33-b0c4-8f1f0b2f6a9e/
         run.json                      what `records` shows
         log.txt                       what was printed
+        datums/<stage>.jsonl          what became of each datum: see `states`
         logs/<stage>/<datum>.log      what a datum printed
     .open/<id>                        runs that have not ended: the owner of each
     .lock                             held while a record is changed
@@ -34,7 +35,9 @@ from trunkline.ledger.owner import Owner, owner_of
 from trunkline.ledger.records import (
     RunRecord,
     StageRecord,
+    Texts,
     from_json,
+    recording,
     same_entry,
     stage_begun,
     stage_ended,
@@ -42,12 +45,15 @@ from trunkline.ledger.records import (
     utc,
 )
 from trunkline.model import GitState, LockEntry, StagePlan, StageReport
+from trunkline.points import Point, reached
 
 __all__ = ["RunLog", "RunRecord", "Runs", "StageRecord"]
 
 FOLDER = ".trunkline/runs"
 _RECORD = "run.json"
 _OPEN = ".open"
+_Stat = tuple[int, int, int]
+_ASIDE = ".tmp"
 _VERSION = re.compile(rb'"version": "([^"]+)"')
 
 
@@ -59,6 +65,8 @@ class RunLog:
         self.created = created
         self.directory = os.path.join(folder, run_id)
         self._folder = folder
+        self._last: tuple[_Stat, RunRecord] | None = None  # what this process wrote last
+        self._texts: Texts = {}
 
     @classmethod
     def begin(
@@ -78,10 +86,11 @@ class RunLog:
 
     def stage_started(self, plan: StagePlan) -> None:
         """A stage begins."""
-        with _recording(self.directory):
+        with recording(self.directory):
             os.makedirs(os.path.join(self.directory, "logs", plan.stage.ref), exist_ok=True)
         begun = stage_begun(plan, time.time())
         self._change(lambda record: _with_stage(record, begun))
+        reached(Point.STAGE_BEGUN)
 
     def stage_finished(self, report: StageReport) -> None:
         """A stage is settled."""
@@ -96,12 +105,18 @@ class RunLog:
     def log(self, text: str) -> None:
         """Append to what was printed."""
         path = os.path.join(self.directory, "log.txt")
-        with _recording(path), open(path, "a", encoding="utf-8", errors="replace") as stream:
+        with recording(path), open(path, "a", encoding="utf-8", errors="replace") as stream:
             stream.write(text if text.endswith("\n") else text + "\n")
 
     def datum_log(self, ref: str, datum_id: str) -> str:
         """The path of the log of a datum of the stage `ref`."""
         return os.path.join(self.directory, "logs", ref, f"{datum_id[:16]}.log")
+
+    def datum_says(self, ref: str, datum_id: str, text: str) -> None:
+        """Append a line to the log of a datum of the stage `ref`."""
+        path = self.datum_log(ref, datum_id)
+        with recording(path), open(path, "a", encoding="utf-8", errors="replace") as stream:
+            stream.write(f"{text}\n")
 
     def finish(self, state: str) -> None:
         """The run is over: done, failed or interrupted."""
@@ -113,6 +128,7 @@ class RunLog:
             return replace(record, state=state, stages=stages, ended=utc(now), seconds=seconds)
 
         self._change(over)
+        reached(Point.RUN_ENDED)
         with suppress(FileNotFoundError):
             os.unlink(os.path.join(self._folder, _OPEN, self.id))
 
@@ -122,7 +138,12 @@ class RunLog:
 
     def _change(self, change: Callable[[RunRecord], RunRecord]) -> None:
         with _locked(self._folder):
-            _save(self._folder, change(_load(self._folder, self.id)))
+            if self._last is not None and self._last[0] == _stat(self._folder, self.id):
+                record = change(self._last[1])
+            else:
+                record = change(_load(self._folder, self.id))
+            _save(self._folder, record, self._texts)
+            self._last = (_stat(self._folder, self.id), record)
 
 
 class Runs:
@@ -131,7 +152,7 @@ class Runs:
     def __init__(self, root: str) -> None:
         self._root = root
         self._folder = os.path.join(root, FOLDER)
-        self._versions: dict[str, tuple[tuple[int, int, int], frozenset[bytes]]] = {}
+        self._versions: dict[str, tuple[_Stat, frozenset[bytes]]] = {}
 
     # ------------------------------------------------------------ read
 
@@ -180,8 +201,7 @@ class Runs:
 
     def _versions_in(self, run_id: str) -> frozenset[bytes]:
         """The versions that a record names: a search in its bytes, which costs a tenth of parsing it."""
-        stat = os.stat(os.path.join(self._folder, run_id, _RECORD))
-        state = stat.st_mtime_ns, stat.st_size, stat.st_ino
+        state = _stat(self._folder, run_id)
         known = self._versions.get(run_id)
         if known is None or known[0] != state:
             known = state, frozenset(_VERSION.findall(_read(self._folder, run_id)))
@@ -208,6 +228,11 @@ class Runs:
                     return RunLog(self._folder, run_id, created=False)
             return _begin(self._folder, owner, "dvc", command, *describe())
 
+    def under_way(self, run_id: str) -> bool:
+        """Whether a run goes on: it has not ended, and its owner lives."""
+        mine = (owner for name, owner in _open_runs(self._folder) if name == run_id)
+        return any(owner is not None and owner.lives() for owner in mine)
+
     # ------------------------------------------------------------ seal
 
     def abandoned(self) -> tuple[str, ...]:
@@ -224,12 +249,16 @@ class Runs:
         sealed = []
         with _locked(self._folder):
             for run_id in ids:
-                with suppress(TrunklineError):
-                    record = _load(self._folder, run_id)
-                    if record.state == "running":
-                        record = self._sealed(record, lock)
+                record = self._folder_record(run_id)
+                if record is not None and record.state == "running":
+                    record = self._sealed(record, lock)
+                    try:
                         _save(self._folder, record)
-                        sealed.append(record)
+                    except StoreError:  # a full disk: its mark stays, for another time
+                        continue
+                    sealed.append(record)
+                    reached(Point.RUN_SEALED)
+                _clear(self._folder, run_id)
                 with suppress(FileNotFoundError):
                     os.unlink(os.path.join(self._folder, _OPEN, run_id))
         return tuple(sealed)
@@ -315,7 +344,7 @@ def _myself() -> Owner:
 @contextmanager
 def _locked(folder: str) -> Iterator[None]:
     """Hold the lock of the records, the directory made where it is missing."""
-    with _recording(folder):
+    with recording(folder):
         os.makedirs(os.path.join(folder, _OPEN), exist_ok=True)
         handle = os.open(os.path.join(folder, ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
@@ -337,14 +366,32 @@ def _begin(
     ignore = os.path.join(folder, ".gitignore")
     if not os.path.exists(ignore):
         _replace(ignore, "*\n")
+    for directory in (folder, os.path.join(folder, _OPEN)):
+        for name in os.listdir(directory):
+            if name.endswith(_ASIDE):  # whoever was writing it is dead: we hold the lock
+                os.unlink(os.path.join(directory, name))
     run_id = run_id or uuid7()
     # first the mark: a record without one would be "running" for ever
     _replace(os.path.join(folder, _OPEN, run_id), json.dumps(owner._asdict()))
-    with _recording(folder):
+    reached(Point.RUN_MARKED)
+    with recording(folder):
         os.mkdir(os.path.join(folder, run_id))
+    reached(Point.RUN_FOLDER)
     started = utc(run_time(run_id))
     _save(folder, RunRecord(run_id, "running", runner, command, started, git, owner, environment))
+    reached(Point.RUN_BEGUN)
     return RunLog(folder, run_id, created=True)
+
+
+def _clear(folder: str, run_id: str) -> None:
+    """Remove what was never more than begun: half a record; a run that came to none."""
+    directory = os.path.join(folder, run_id)
+    with suppress(FileNotFoundError):
+        for name in os.listdir(directory):
+            if name.startswith(f"{_RECORD}.") and name.endswith(_ASIDE):
+                os.unlink(os.path.join(directory, name))
+    with suppress(OSError):  # it holds something
+        os.rmdir(directory)
 
 
 def _open_runs(folder: str) -> Iterator[tuple[str, Owner | None]]:
@@ -376,22 +423,21 @@ def _load(folder: str, run_id: str) -> RunRecord:
         raise StoreError(f"the record of this run cannot be read: {error.strerror}", where=path) from error
 
 
-def _save(folder: str, record: RunRecord) -> None:
-    _replace(os.path.join(folder, record.id, _RECORD), to_json(record))
+def _stat(folder: str, run_id: str) -> _Stat:
+    """What changes whenever a record is replaced."""
+    stat = os.stat(os.path.join(folder, run_id, _RECORD))
+    return stat.st_mtime_ns, stat.st_size, stat.st_ino
+
+
+def _save(folder: str, record: RunRecord, texts: Texts | None = None) -> None:
+    _replace(os.path.join(folder, record.id, _RECORD), to_json(record, texts))
 
 
 def _replace(path: str, text: str) -> None:
     """Write a file as a whole, so that nobody sees half of it."""
-    beside = f"{path}.{os.getpid()}.tmp"
-    with _recording(path):
+    beside = f"{path}.{os.getpid()}{_ASIDE}"
+    with recording(path):
         with open(beside, "w", encoding="utf-8", errors="surrogateescape") as stream:
             stream.write(text)
+        reached(Point.RECORD_ASIDE)
         os.replace(beside, path)
-
-
-@contextmanager
-def _recording(where: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise StoreError(f"runs cannot be recorded: {error.strerror}", where=where) from error

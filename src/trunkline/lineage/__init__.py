@@ -9,6 +9,7 @@ from __future__ import annotations
 from trunkline.lineage.find import find
 from trunkline.lineage.graph import Edge, Graph, Node, graph_json
 from trunkline.lineage.history import (
+    Accepted,
     Artifact,
     Found,
     History,
@@ -21,6 +22,7 @@ from trunkline.lineage.text import render_text
 from trunkline.lineage.walk import walk
 
 __all__ = [
+    "Accepted",
     "Artifact",
     "Edge",
     "Found",

@@ -62,6 +62,18 @@ class RunFact:
     exact: bool = True
 
 
+class Accepted(NamedTuple):
+    """That a person accepted the outputs of so many datums, though other code had made them.
+
+    By whom, when and in which run: "" where no record here says so.
+    """
+
+    datums: int
+    by: str = ""
+    time: str = ""
+    run: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
     """Where an artifact was found: in the version `oid` of the dataset at `path`.
@@ -101,6 +113,9 @@ class History(Protocol):
 
     def datums(self, manifest: str) -> int | None:
         """The number of datums in a manifest; None where it is not at hand."""
+
+    def accepted(self, ref: str, manifest: str) -> Accepted | None:
+        """What of a manifest of the stage `ref` a person accepted; None: nothing."""
 
     def producers(self, md5: str) -> Sequence[tuple[str, str, str]]:
         """(stage, datum key, run) of results with this content, newest first."""

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from trunkline.errors import TrunklineError
 from trunkline.ledger.records import RunRecord, StageRecord, same_entry
 from trunkline.ledger.runs import Runs
-from trunkline.lineage.history import LockSnapshot, Origin, RunFact, SourceVersion
-from trunkline.model import Commit, File, LockEntry, Version
+from trunkline.lineage.history import Accepted, LockSnapshot, Origin, RunFact, SourceVersion
+from trunkline.model import Commit, File, LockEntry, ReasonKind, Version
 from trunkline.store import git
 
 LOCK = "dvc.lock"
@@ -27,8 +27,8 @@ class Readers:
     """What knows DVC's formats and the cache. Those that raise, raise TrunklineError.
 
     `lock` reads the text of a dvc.lock; `pointer` that of a .dvc file, given its path; `listing` the
-    files of a `.dir` object; `object_path` says where an object lies; `datums` counts a manifest's;
-    `producers` asks the results index.
+    files of a `.dir` object; `object_path` says where an object lies; `datums` counts a manifest's, and
+    `accepted` those that were accepted, with the transform for which; `producers` asks the results index.
     """
 
     lock: Callable[[str], Mapping[str, LockEntry]]
@@ -36,6 +36,7 @@ class Readers:
     listing: Callable[[str], tuple[File, ...]]
     object_path: Callable[[str], str]
     datums: Callable[[str], int | None] = lambda manifest: None
+    accepted: Callable[[str], tuple[int, str]] = lambda manifest: (0, "")
     producers: Callable[[str], Sequence[tuple[str, str, str]]] = lambda md5: ()
 
 
@@ -113,6 +114,20 @@ class Recorded:
         except TrunklineError:
             return None
 
+    def accepted(self, ref: str, manifest: str) -> Accepted | None:
+        """What of a manifest a person accepted; None: nothing. By the last record that fits."""
+        try:
+            count, transform = self._readers.accepted(manifest)
+        except TrunklineError:
+            return None
+        if not count:
+            return None
+        for record in self._runs.each():
+            stage = record.stages.get(ref)
+            if stage is not None and stage.transform == transform and _accepts(stage):
+                return Accepted(count, stage.reasons[0].subject, record.started, record.id)
+        return Accepted(count)
+
     def producers(self, md5: str) -> Sequence[tuple[str, str, str]]:
         """(stage, datum key, run) of results with this content, newest first."""
         return self._readers.producers(md5)
@@ -152,17 +167,26 @@ class Recorded:
     # ------------------------------------------------------------ runs
 
     def run_of(self, ref: str, entry: LockEntry) -> RunFact | None:
-        """The first run that made exactly this entry; else the first that made the same data."""
+        """The first run that made exactly this entry; else the first that made the same data.
+
+        One that accepted it made nothing.
+        """
         pipeline, _, stage = ref.partition(".")
         path = f"data/{pipeline}/{stage}"
         version = next((out.md5 for out in entry.outs if out.path == path), None)
         if version is None:
             return None
-        made = [(run, stage) for run, stage in self._runs.of_version(version) if stage.stage == ref]
+        found = self._runs.of_version(version)
+        made = [(run, stage) for run, stage in found if stage.stage == ref and not _accepts(stage)]
         exact = [(run, stage) for run, stage in made if stage.entry and same_entry(stage.entry, entry)]
         if not made:
             return None
         return _fact(*(exact or made)[-1], exact=bool(exact))
+
+
+def _accepts(stage: StageRecord) -> bool:
+    """Whether nothing was made, and what was there was accepted."""
+    return stage.state == "done" and any(reason.kind == ReasonKind.ACCEPTED for reason in stage.reasons[:1])
 
 
 def _fact(run: RunRecord, stage: StageRecord, *, exact: bool) -> RunFact:

@@ -28,6 +28,10 @@ from trunkline.lineage.graph import Graph, Node
 
 _SHORT = 8
 _NAMES = 3  # so many edited files are named
+# What decides bytes of data, of models and of Parquet files; the record has every package.
+_PACKAGES = (
+    "trunkline", "dvc", "numpy", "pandas", "pyarrow", "scipy", "scikit-learn", "onnx", "onnxruntime", "skl2onnx",
+)  # fmt: skip
 
 
 def render_text(graph: Graph) -> str:
@@ -102,7 +106,8 @@ class _Text:
         graph = self._graph
         yield _labelled("run", self._run(stage))
         if datums := stage.attributes["datums"]:
-            yield _labelled("datums", [_datums(datums)])
+            accepted = stage.attributes["accepted"]
+            yield _labelled("datums", [_datums(datums), *([_accepted(accepted)] if accepted else [])])
         if code := graph.into(stage.id, "code"):
             width = max(len(node.name) for node in code)
             yield _labelled("code", [f"{node.name:{width}}  {_short(node)}" for node in code])
@@ -169,6 +174,12 @@ def _datums(counts: Mapping[str, int]) -> str:
     return f"{counts['total']}" + (f": {', '.join(done)}" if done else "")
 
 
+def _accepted(facts: Mapping[str, Any]) -> str:
+    who = f"accepted by {facts['by'] or 'nobody whom git knows'}, {_moment(facts['time'])}, in run {facts['run']}"
+    said = who if facts["run"] else "accepted, by whom is not recorded here"
+    return f"{facts['datums']} {said}: other code or parameters made them"
+
+
 def _commit(run: Mapping[str, Any]) -> str:
     if run["commit"] is None:
         return "before the first commit"
@@ -183,7 +194,8 @@ def _commit(run: Mapping[str, Any]) -> str:
 
 def _environment(facts: Mapping[str, Any]) -> str:
     system = " ".join(filter(None, (str(facts.get("system", "")), str(facts.get("machine", "")))))
-    packages = ", ".join(f"{name} {version}" for name, version in (facts.get("packages") or {}).items())
+    installed = facts.get("packages") or {}
+    packages = ", ".join(f"{name} {installed[name]}" for name in _PACKAGES if name in installed)
     return ", ".join(filter(None, (f"Python {facts.get('python', 'unknown')}", system, packages)))
 
 

@@ -148,12 +148,15 @@ class _Walk:
     ) -> dict[str, Any]:
         values = declared.values
         command = values.get("cmd")
+        manifest = _manifest(declared.ref, entry)
+        accepted = self._history.accepted(declared.ref, manifest) if manifest else None
         recorded = self._recorded(name, entry) if run is None else None
         return {
             "dvc_name": name,
             "run": values.get("run")
             or (" ".join(map(str, command)) if isinstance(command, list) else entry.cmd),
-            "datums": self._datums(declared.ref, entry, run),
+            "datums": self._datums(manifest, run),
+            "accepted": None if accepted is None else accepted._asdict(),
             "run_id": None if run is None else run.id,
             "run_exact": None if run is None else run.exact,
             "seconds": None if run is None else run.seconds,
@@ -163,11 +166,9 @@ class _Walk:
             "recorded": recorded,
         }
 
-    def _datums(self, ref: str, entry: LockEntry, run: RunFact | None) -> dict[str, int] | None:
+    def _datums(self, manifest: str, run: RunFact | None) -> dict[str, int] | None:
         if run is not None and run.exact and run.datums:
             return dict(run.datums)
-        path = "data/" + ref.replace(".", "/.manifests/", 1)
-        manifest = next((out.md5 for out in entry.outs if out.path == path), None)
         total = self._history.datums(manifest) if manifest else None
         return None if total is None else {"total": total}
 
@@ -306,6 +307,12 @@ class _Walk:
 
 def _md5(value: object) -> str:
     return md5_bytes(json.dumps(value, sort_keys=True, default=str).encode())
+
+
+def _manifest(ref: str, entry: LockEntry) -> str:
+    """The content hash of a stage's manifest, "" where it has none."""
+    path = "data/" + ref.replace(".", "/.manifests/", 1)
+    return next((out.md5 for out in entry.outs if out.path == path), "")
 
 
 def _kind(md5: str) -> str:
