@@ -50,6 +50,17 @@ def _pages() -> list[Path]:
     return [path for path in _files() if path.suffix == ".md"]
 
 
+# ---------------------------------------------------------------- what its pages promise
+
+
+def test_the_conformance_page_names_every_test_and_no_other() -> None:
+    text = (ROOT / "docs/pachyderm-conformance.md").read_text()
+    named = set(re.findall(r"`(test_\w+)`", text))
+    modules = [ROOT / f"tests/conformance/test_pachyderm_{name}.py" for name in ("inputs", "jobs")]
+    there = {name for path in modules for name in re.findall(r"^def (test_\w+)", path.read_text(), re.M)}
+    assert named == there
+
+
 # ---------------------------------------------------------------- what may not be in it
 
 

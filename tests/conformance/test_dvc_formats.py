@@ -6,7 +6,7 @@ import itertools
 import os
 import stat
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,9 @@ def _no_configuration_of_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("DVC_NO_ANALYTICS", "1")
 
 
-def write_manifest(directory: str, rows: Sequence[ManifestRow], transform: str) -> tuple[File, ...]:
+def write_manifest(
+    directory: str, rows: Sequence[ManifestRow], transform: str, packages: Mapping[str, str]
+) -> tuple[File, ...]:
     data = transform.encode()
     Path(directory, "manifest.parquet").write_bytes(data)
     return (File("manifest.parquet", md5_bytes(data), len(data)),)
@@ -202,7 +204,7 @@ def _dvc_writes(path: Path, name: str, entry: LockEntry) -> str:
     return path.read_text(encoding="utf-8")
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.tuples(st.sampled_from(["p-a", "p-b", "p-c"]), _ENTRIES), min_size=1, max_size=5))
 def test_any_sequence_of_writes_gives_dvcs_bytes(
     tmp_path_factory: pytest.TempPathFactory, writes: list[tuple[str, LockEntry]]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import subprocess
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from importlib import import_module
 
 import pytest
 from hypothesis import given, settings
@@ -26,7 +27,7 @@ _SPAN = st.builds("{}-{}".format, _ONE, _ONE) | _ONE
 _FIELD = _some(st.builds("{}/{}".format, _SPAN, _NUMBERS) | _SPAN, 2)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.lists(st.just("*") | _FIELD, min_size=4, max_size=6).map(" ".join))
 def test_prefect_takes_every_cron_without_fault(text: str) -> None:
     from prefect.client.schemas.schedules import CronSchedule
@@ -79,7 +80,7 @@ def _rules(draw: st.DrawFn) -> str:
     return "\n".join(lines)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(_rules())
 def test_dateutil_and_prefect_take_every_rule_without_fault(text: str) -> None:
     from prefect.client.schemas.schedules import RRuleSchedule
@@ -139,3 +140,32 @@ def _git_takes(name: str) -> bool:
     if name in ("@", "HEAD") or name.startswith(("-", "refs/")):
         return False
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+def field(low: int, high: int) -> st.SearchStrategy[str]:
+    number = st.integers(low, high)
+    # croniter takes "0-0" of the week for all of it, and "*/1" for something that is said
+    ends = st.tuples(number, number).filter(lambda two: two[0] < two[1])
+    span = ends.map(lambda two: f"{two[0]}-{two[1]}")
+    stepped = st.tuples(st.one_of(st.just("*"), span), st.integers(2, high)).map(
+        lambda two: f"{two[0]}/{two[1]}"
+    )
+    item = st.one_of(number.map(str), span, stepped)
+    return st.one_of(st.just("*"), st.lists(item, min_size=1, max_size=3).map(",".join))
+
+
+expressions = st.tuples(field(0, 59), field(0, 23), field(1, 31), field(1, 12), field(0, 6)).map(" ".join)
+
+
+@given(expressions, st.datetimes(datetime(2024, 1, 1), datetime(2027, 1, 1)))
+@settings(deadline=None, max_examples=200)
+def test_a_clock_ticks_when_the_schedule_made_of_it_fires(expression: str, start: datetime) -> None:
+    croniter = import_module("prefect._vendor.croniter").croniter  # reads the schedules of Prefect's server
+    after = start.replace(microsecond=0, tzinfo=UTC)
+    until = after + timedelta(days=40)
+    assert cron.fault(expression) == ""
+    found = list(cron.between(expression, after, until))
+    if found:
+        reader = croniter(expression, after)
+        assert [reader.get_next(datetime) for _ in found[:50]] == found[:50]
+        assert cron.last(expression, until) == found[-1]
