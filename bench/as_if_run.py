@@ -24,7 +24,7 @@ def main(root: str) -> None:
         project.compile()
         stage = project.stages[0]
         planner, store = project.planner, project.store
-        datums, keys = planner._keyed(stage)
+        datums, keys = planner.keyed(stage)
         contents = [md5_bytes(datum.id.encode()) for datum in datums]
         remember_objects(project, contents)
         rows = [

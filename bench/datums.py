@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 from bench.figures import Figure
 from bench.processes import Cost, median, medians, run
-from bench.projects import Tree
+from bench.projects import HERE, Tree
 from bench.sizes import Sizes
 
 NAME = "datums"
@@ -55,7 +55,7 @@ def bench(sizes: Sizes, make: Callable[[str], Tree]) -> Iterator[Figure]:
 def prepared(tree: Tree, kind: str, function: str, count: int) -> None:
     """Make `tree` a stage of one kind over so many files."""
     for number in range(count):
-        _file(tree, kind, number, number)
+        write_file(tree, kind, number, number)
     tree.stages(kind)
     tree.write("pipelines/p.yaml", PIPELINE.format(module=kind, function=function))
     tree.source("parts")
@@ -65,7 +65,7 @@ def _cold(sizes: Sizes, tree: Tree, kind: str) -> Figure:
     loop = tree.floor("loop", kind, "data/parts", "prepared", before=lambda: tree.make_cold("prepared"))
     ours = tree.trunkline("run", before=lambda: tree.make_cold("data/p"))
     costs = medians(sizes.few, loop, ours)
-    _same(tree.root / "prepared", tree.root / "data/p/s")
+    same(tree.root / "prepared", tree.root / "data/p/s")
     what = f"cold, {sizes.datums:,} datums of {kind}"
     return Figure(NAME, what, "bare loop", costs[1], costs[0], 1, unit=PER_DATUM, count=sizes.datums)
 
@@ -86,15 +86,20 @@ def _changed(sizes: Sizes, tree: Tree, kind: str, plain: Tree) -> Iterator[Figur
 
 def _repro(sizes: Sizes, plain: Tree, kind: str) -> Cost:
     """The same changes in a project of DVC alone."""
-    for number in range(sizes.datums):
-        _file(plain, kind, number, number)
-    plain.stages(kind)
-    plain.write("loop.py", (Path(__file__).parent / "floors" / "loop.py").read_bytes())
-    plain.write("dvc.yaml", DVC.format(kind=kind))
+    plain_project(plain, kind, sizes.datums)
     run(plain.dvc("repro"))
     changes = _Changes(plain, kind, sizes.datums)
     rounds = 1 if sizes.few == 1 else 2
     return median([run(plain.dvc("repro", before=changes.next)) for _ in range(rounds)])
+
+
+def plain_project(plain: Tree, kind: str, count: int) -> None:
+    """Make `plain` a project of DVC alone: one stage that runs the bare loop over so many files."""
+    for number in range(count):
+        write_file(plain, kind, number, number)
+    plain.stages(kind)
+    plain.write("loop.py", (HERE / "floors" / "loop.py").read_bytes())
+    plain.write("dvc.yaml", DVC.format(kind=kind))
 
 
 class _Changes:
@@ -110,18 +115,22 @@ class _Changes:
         """One of each."""
         self._times += 1
         place, added = 3 * self._times, self._count + self._times
-        _file(self._tree, self._kind, place, added + self._count)
-        _file(self._tree, self._kind, added, added)
-        _path(self._tree, self._kind, place + 1).unlink()
+        write_file(self._tree, self._kind, place, added + self._count)
+        write_file(self._tree, self._kind, added, added)
+        remove_file(self._tree, self._kind, place + 1)
 
 
-def _path(tree: Tree, kind: str, number: int) -> Path:
+def path_of(tree: Tree, kind: str, number: int) -> Path:
     suffix = "txt" if kind == "texts" else "parquet"
     return tree.root / f"data/parts/{number:05}.{suffix}"
 
 
-def _file(tree: Tree, kind: str, number: int, content: int) -> None:
-    path = _path(tree, kind, number)
+def remove_file(tree: Tree, kind: str, number: int) -> None:
+    path_of(tree, kind, number).unlink()
+
+
+def write_file(tree: Tree, kind: str, number: int, content: int) -> None:
+    path = path_of(tree, kind, number)
     path.parent.mkdir(parents=True, exist_ok=True)
     if kind == "texts":
         path.write_text(f"part {content}\n" * 20)
@@ -138,7 +147,7 @@ def _file(tree: Tree, kind: str, number: int, content: int) -> None:
     pq.write_table(table, path)
 
 
-def _same(ours: Path, theirs: Path) -> None:
+def same(ours: Path, theirs: Path) -> None:
     """See that both wrote the same files, byte for byte: else one of them did less."""
     names = sorted(path.name for path in ours.iterdir())
     assert names == sorted(path.name for path in theirs.iterdir()), "other files were written"
