@@ -15,6 +15,36 @@ from tests.support import Tree, letters
 os.environ["TRUNKLINE_ENGINE"] = "local"  # Prefect's server has its own tests, and is in no other's way
 
 
+# Files that take longest, longest first: with them in the end, one worker would be at work and the others idle.
+LONG = (
+    "flows/test_flow.py",
+    "flows/test_server.py",
+    "e2e/test_deployed_crashes.py",
+    "e2e/test_scheduled.py",
+    "flows/test_deployments.py",
+    "flows/test_existing_server.py",
+    "test_retraining.py",
+    "conformance/test_dvc_verbs.py",
+    "e2e/test_errors.py",
+    "e2e/test_how_to_dask.py",
+    "property/test_incremental.py",
+    "test_deployed.py",
+    "e2e/test_first_five_minutes.py",
+    "conformance/test_dvc_verbs_experiments.py",
+    "e2e/test_crashes.py",
+    "runners/test_pools.py",
+    "runners/test_dask.py",
+    "flows/test_keeper.py",
+    "runners/test_processes.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest."""
+    ranks = {Path(__file__).parent / name: rank for rank, name in enumerate(LONG)}
+    items.sort(key=lambda item: ranks.get(item.path, len(LONG)))
+
+
 @pytest.fixture(scope="session")
 def _empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("template") / "project"

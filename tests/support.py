@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests import forked
+
 ENVIRONMENT = {
     "DVC_NO_ANALYTICS": "1",
     "GIT_AUTHOR_NAME": "A Tester",
@@ -58,13 +60,24 @@ class Tree:
             raise AssertionError(f"{argv} gave {result.returncode}\n{result.stdout}\n{result.stderr}")
         return Done(result.returncode, result.stdout, result.stderr)
 
+    def program(self, name: str, *arguments: str, check: bool = True, **extra: str) -> Done:
+        """`python -m name …`, forked where it can be."""
+        environment = self.environment(**extra)
+        template = forked.template(name, environment)
+        if template is None:
+            return self.command(sys.executable, "-m", name, *arguments, check=check, **extra)
+        done = Done(*template.run(arguments, self.root, environment))
+        if check and done.code:
+            raise AssertionError(f"{name} {arguments} gave {done.code}\n{done.out}\n{done.err}")
+        return done
+
     def trunkline(self, *arguments: str, check: bool = True, **extra: str) -> Done:
         """`trunkline …`, in a process of its own."""
-        return self.command(sys.executable, "-m", "trunkline", *arguments, check=check, **extra)
+        return self.program("trunkline", *arguments, check=check, **extra)
 
     def dvc(self, *arguments: str, check: bool = True) -> Done:
         """`dvc …`, the real one."""
-        return self.command(sys.executable, "-m", "dvc", *arguments, check=check)
+        return self.program("dvc", *arguments, check=check)
 
     def git(self, *arguments: str, check: bool = True) -> Done:
         """`git …`."""

@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -272,6 +273,7 @@ def begin(tree: Tree, *command: str) -> subprocess.Popen[str]:
     )  # fmt: skip
     while not any(marks.iterdir()):
         assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.01)
     return process
 
 

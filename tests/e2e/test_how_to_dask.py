@@ -39,7 +39,10 @@ class Shell:
             self.address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
         self.started: list[subprocess.Popen[bytes]] = []
         self.environment = Tree(home / "x").environment(
-            PREFECT_HOME=str(home / "prefect"), PREFECT_SERVER_ANALYTICS_ENABLED="false", DO_NOT_TRACK="1"
+            PREFECT_HOME=str(home / "prefect"),
+            PREFECT_SERVER_ANALYTICS_ENABLED="false",
+            PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS="120",
+            DO_NOT_TRACK="1",
         )
 
     def real(self, text: str) -> str:

@@ -134,7 +134,7 @@ print(json.dumps([hashlib.md5(model).hexdigest() for model in models]))
 
 
 def test_the_bytes_are_equal_across_processes_hash_seeds_and_threads(sides: Path) -> None:
-    settings = [("0", "1"), ("12345", "2"), ("7", "1")]
+    settings = [("0", "1"), ("12345", "2")]
     running = [
         started(
             HASHES,
@@ -145,8 +145,8 @@ def test_the_bytes_are_equal_across_processes_hash_seeds_and_threads(sides: Path
         )
         for seed, threads in settings
     ]
-    first, second, third = (result(process) for process in running)
-    assert first == second == third
+    first, second = (result(process) for process in running)
+    assert first == second
 
 
 PEAKS = """
