@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -14,28 +16,30 @@ from tests.support import Tree, letters
 
 os.environ["TRUNKLINE_ENGINE"] = "local"  # Prefect's server has its own tests, and is in no other's way
 
-
-# Files that take longest, longest first: with them in the end, one worker would be at work and the others idle.
+# Files that take longest come first: with them in the end, one worker would be at work and the others idle.
+# Those that wait, for servers, and those that compute take turns.
 LONG = (
     "flows/test_flow.py",
-    "flows/test_server.py",
-    "e2e/test_deployed_crashes.py",
-    "e2e/test_scheduled.py",
-    "flows/test_deployments.py",
-    "flows/test_existing_server.py",
-    "test_retraining.py",
     "conformance/test_dvc_verbs.py",
-    "e2e/test_errors.py",
-    "e2e/test_how_to_dask.py",
+    "flows/test_server.py",
     "property/test_incremental.py",
-    "test_deployed.py",
+    "e2e/test_scheduled.py",
+    "test_retraining.py",
+    "e2e/test_deployed_crashes.py",
+    "e2e/test_errors.py",
+    "flows/test_deployments.py",
     "e2e/test_first_five_minutes.py",
+    "flows/test_existing_server.py",
+    "e2e/test_how_to_dask.py",
+    "torture/test_torture.py",
+    "test_deployed.py",
     "conformance/test_dvc_verbs_experiments.py",
-    "e2e/test_crashes.py",
+    "flows/test_keeper.py",
     "runners/test_pools.py",
     "runners/test_dask.py",
-    "flows/test_keeper.py",
+    "e2e/test_crashes.py",
     "runners/test_processes.py",
+    "runners/test_limits.py",
 )
 
 
@@ -77,9 +81,18 @@ def project(_letters: Path, tmp_path: Path) -> Tree:
 
 
 @pytest.fixture(scope="session")
-def prefect_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """XDG_CACHE_HOME of projects with a Prefect server: the second one starts from the first one's template."""
-    return tmp_path_factory.mktemp("cache")
+def prefect_cache(_letters: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """XDG_CACHE_HOME of projects with a Prefect server, of all workers: one of them has migrated its database."""
+    base = tmp_path_factory.getbasetemp()
+    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    cache = base / "cache"
+    with open(base / "cache.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (cache / f"trunkline/prefect-{version('prefect')}/prefect.db").exists():
+            tree = keeping.make(_letters, tmp_path_factory.mktemp("first") / "project", cache)
+            with keeping.kept(tree):
+                tree.start()
+    return cache
 
 
 @pytest.fixture(scope="module")

@@ -333,6 +333,14 @@ class Pipeline:
         return f"pipelines/{self.name}.yaml"
 
 
+class Changes(NamedTuple):
+    """What of a dataset is other than in an earlier version: files new or changed, and those that are gone."""
+
+    version: Version
+    files: tuple[File, ...]
+    gone: tuple[str, ...]
+
+
 # ---------------------------------------------------------------- datums
 
 
@@ -534,12 +542,26 @@ class DatumPlan(NamedTuple):
     result: Result | None = None
 
 
+class Kept(NamedTuple):
+    """Datums that stay as their stage's last manifest has them, and that a plan does not list.
+
+    `manifest` is its content hash; `listed` are the ids of all other datums, `gone` the paths that those
+    in it had written. `accepted` of the kept ones have a `made` (see `ManifestRow`).
+    """
+
+    datums: int
+    accepted: int
+    manifest: str
+    listed: frozenset[str]
+    gone: frozenset[str]
+
+
 @dataclass(frozen=True, slots=True)
 class StagePlan:
     """A stage's decision. No reasons: it is up to date, and none of its datums were looked at.
 
-    `total` counts its datums (from the manifest's record where it is up to date); `waiting` is
-    True where its inputs are not known yet.
+    `total` counts its datums (from the manifest's record where it is up to date); those that are `kept`
+    are not among `datums`.
     """
 
     stage: Stage
@@ -547,13 +569,15 @@ class StagePlan:
     reasons: tuple[Reason, ...] = ()
     datums: tuple[DatumPlan, ...] = ()
     total: int | None = None
+    kept: Kept | None = None
 
     @property
     def up_to_date(self) -> bool:
         return self.decision is Decision.REUSE and not self.reasons
 
     def count(self, decision: Decision) -> int:
-        return sum(1 for datum in self.datums if datum.decision is decision)
+        kept = self.kept.datums if self.kept is not None and decision is Decision.REUSE else 0
+        return sum(1 for datum in self.datums if datum.decision is decision) + kept
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,13 +5,15 @@ The engine knows these and the plan, nothing else; `project.py` chooses the adap
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from contextlib import AbstractContextManager
 from typing import Protocol
 
 from trunkline.model import (
+    Changes,
     Datum,
     File,
+    Kept,
     LockEntry,
     ManifestRow,
     Outcome,
@@ -39,6 +41,15 @@ class Store(Protocol):
     def snapshot(self, path: str, *, fresh: bool = True) -> Snapshot | None:
         """The same with its files; without `fresh` as this process saw it last, if it did."""
 
+    def changes(self, path: str, since: str) -> Changes | None:
+        """How `path`, as this process saw it last, differs from a version; None where that is not known."""
+
+    def names(self, path: str) -> Set[str] | None:
+        """The files of `path` as this process saw it last; None where it did not."""
+
+    def intact(self, path: str) -> bool:
+        """Whether every object of `path`, as this process saw it last, is in the cache and undamaged."""
+
     def listing(self, oid: str) -> tuple[File, ...]:
         """The files of a `.dir` object in the cache, sizes -1 where not known. Raises MissingData."""
 
@@ -57,11 +68,17 @@ class Store(Protocol):
     def adopt(self, directory: str, files: Sequence[File]) -> None:
         """Rename hashed files from `directory` into the cache."""
 
-    def save_source(self, path: str, *, fresh: bool = True) -> Snapshot:
+    def save_source(self, path: str) -> Snapshot:
         """Bring a workspace dataset into the cache and refresh its pointer, as `dvc add` does."""
 
     def checkout(self, path: str, files: Sequence[File]) -> Version:
         """Make the workspace's `path` hold exactly `files`, linked from the cache; save its listing."""
+
+    def patched(self, path: str, gone: Collection[str], files: Sequence[File]) -> Snapshot:
+        """What `path`, as this process saw it last, would be without some files and with others."""
+
+    def patch(self, path: str, gone: Collection[str], files: Sequence[File]) -> Version:
+        """Make it so. As `checkout`, but what stays need not be told."""
 
     def ensure_inputs(self, datasets: Sequence[tuple[str, Sequence[File]]]) -> None:
         """See that the objects of these (workspace path, files) are in the cache and undamaged.
@@ -81,8 +98,12 @@ class Store(Protocol):
         rows: Sequence[ManifestRow],
         transform: str,
         packages: Mapping[str, str] | None = None,
+        kept: Kept | None = None,
     ) -> Version:
-        """Write a stage's manifest into cache and workspace; `packages` count as its code."""
+        """Write a stage's manifest into cache and workspace; `packages` count as its code.
+
+        With `kept`, what stays of an earlier manifest need not be told.
+        """
 
     def lock_entry(self, dvc_name: str) -> LockEntry | None:
         """The stage's entry in dvc.lock."""

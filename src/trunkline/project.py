@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from trunkline.sources import Sources
     from trunkline.store.home import Deployed
     from trunkline.store.manifest import Shard
+    from trunkline.store.store import Old
     from trunkline.ticking import Clocks, Due
 
 _PAST = 64  # commits in which the old text of a code file is looked for
@@ -95,7 +96,9 @@ class Project:
     @cached_property
     def store(self) -> DvcStore:
         """Data by content."""
-        return DvcStore(self.root, write_manifest=self._manifest_files.write)
+        return DvcStore(
+            self.root, write_manifest=self._manifest_files.write, patch_manifest=self._manifest_files.patch
+        )
 
     @cached_property
     def _manifest_files(self) -> _ManifestFiles:
@@ -418,6 +421,23 @@ class _ManifestFiles:
 
         self._read = [read_shard(path, "".join(path.split("/")[-2:]), like) for path in paths]
         return joined(paths, self._read).rows
+
+    def holding(self, names: Sequence[str], ids: Collection[str]) -> list[str]:
+        from trunkline.store.manifest import holding
+
+        return holding(names, ids)
+
+    def patch(
+        self,
+        directory: str,
+        rows: Sequence[ManifestRow],
+        transform: str,
+        packages: Mapping[str, str],
+        old: Old,
+    ) -> tuple[File, ...]:
+        from trunkline.store.manifest import patch_manifest
+
+        return patch_manifest(directory, rows, transform, packages, old, self._read)
 
     def write(
         self, directory: str, rows: Sequence[ManifestRow], transform: str, packages: Mapping[str, str]

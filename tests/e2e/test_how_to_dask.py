@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 import socket
 import subprocess
 import sys
@@ -94,8 +95,10 @@ class Shell:
 
 
 @pytest.fixture
-def shell(tmp_path: Path) -> Iterator[Shell]:
+def shell(prefect_cache: Path, tmp_path: Path) -> Iterator[Shell]:
     needs_dask()
+    (migrated,) = (prefect_cache / "trunkline").iterdir()  # which takes an ephemeral server a while
+    shutil.copytree(migrated, tmp_path / "prefect")
     made = Shell(tmp_path)
     yield made
     made.close()

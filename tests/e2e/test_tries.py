@@ -94,14 +94,15 @@ def test_a_worker_that_dies_costs_a_try(shaky: Tree, tmp_path: Path) -> None:
 def test_a_datum_is_tried_three_times_unless_it_is_said(shaky: Tree, tmp_path: Path) -> None:
     marks = tmp_path / "marks"
     marks.mkdir()
-    text = PIPELINE.format(tries=3).replace("    datum_tries: 3\n", "")
-    shaky.write("pipelines/shaky.yaml", text)
-    shaky.write("stages/shaky.py", STAGES.replace("def shaky(", "def other(").replace("raise", "raise "))
+    shaky.write(
+        "pipelines/shaky.yaml",
+        PIPELINE.format(tries=3).replace("    datum_tries: 3\n", "")
+        + "  gone:\n    cmd: [no-such-program]\n    input: {raw: shaky_raw/*}\n",
+    )
     failed = shaky.trunkline("run", check=False, MARKS=str(marks))
-    assert (failed.code, tries(marks)) == (2, {}), "a function that is not there is not looked for again"
-
-    shaky.write("stages/shaky.py", STAGES)
-    shaky.trunkline("run", MARKS=str(marks))
+    assert failed.code == 3
+    assert "there is no command `no-such-program`" in failed.out
+    assert "shaky.gone: datum" not in failed.out, "what is not there is not looked for again"
     assert tries(marks) == {"a": 1, "b": 3, "c": 2}
 
 

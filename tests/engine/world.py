@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -16,10 +16,12 @@ from trunkline.engine.manifests import ManifestFacts, Manifests
 from trunkline.engine.planner import Planner
 from trunkline.errors import MissingData
 from trunkline.model import (
+    Changes,
     Datum,
     DatumPlan,
     Decision,
     File,
+    Kept,
     LockEntry,
     LockItem,
     ManifestRow,
@@ -87,6 +89,21 @@ class Store:
     def evicted(self, files: Iterable[File], near: str = "") -> set[str]:
         return {file.md5 for file in files} & self.gone
 
+    def changes(self, path: str, since: str) -> Changes | None:
+        return None  # so that everything is planned as a whole
+
+    def names(self, path: str) -> Set[str] | None:
+        raise AssertionError
+
+    def intact(self, path: str) -> bool:
+        raise AssertionError
+
+    def patched(self, path: str, gone: Collection[str], files: Sequence[File]) -> Snapshot:
+        raise AssertionError
+
+    def patch(self, path: str, gone: Collection[str], files: Sequence[File]) -> Version:
+        raise AssertionError
+
     def is_executable(self, path: str) -> bool:
         return path.endswith(".sh")
 
@@ -101,7 +118,7 @@ class Store:
     def adopt(self, directory: str, files: Sequence[File]) -> None:
         raise AssertionError
 
-    def save_source(self, path: str, *, fresh: bool = True) -> Snapshot:
+    def save_source(self, path: str) -> Snapshot:
         raise AssertionError
 
     def checkout(self, path: str, files: Sequence[File]) -> Version:
@@ -119,6 +136,7 @@ class Store:
         rows: Sequence[ManifestRow],
         transform: str,
         packages: Mapping[str, str] | None = None,
+        kept: Kept | None = None,
     ) -> Version:
         raise AssertionError
 
@@ -178,6 +196,9 @@ class _Reader:
 
     def rows(self, paths: Sequence[str], like: Mapping[str, Datum]) -> tuple[ManifestRow, ...]:
         return self._open(paths)[1]
+
+    def holding(self, names: Sequence[str], ids: Collection[str]) -> list[str]:
+        return list(names)
 
     def _open(self, paths: Sequence[str]) -> tuple[ManifestFacts, tuple[ManifestRow, ...]]:
         (path,) = paths

@@ -42,6 +42,7 @@ class Life:
         self.changes = Changes(self.tree, forks, rng)
         self.trace: list[str] = []
         self.gone = False  # objects may be missing or damaged; only the end counts
+        self.ran = False  # an undisturbed run came to its end
         self.ended = False  # nothing more can be demanded of it
         self._asks_dvc = asks_dvc
         self._recorded: set[str] = set()
@@ -138,6 +139,7 @@ class Life:
         self.demand(look.matching == look.stages | look.pointers, f"not up to date: {look}")
         self._cleared_away()
         self.tree.commit("A round")
+        self.ran = True
 
     def _repeats_nothing(self, answer: Mapping[str, Any], look: Seen, before: set[str]) -> None:
         for stage in answer["stages"]:

@@ -160,6 +160,8 @@ class Torture:
 
     def _trouble(self, life: Life) -> None:
         name = self._rng.choice([name for name in TROUBLES if name not in self.skipped])
+        if not life.ran:
+            self._finish(life)
         life.did(name)
         try:
             TROUBLES[name](life, self._took)

@@ -14,7 +14,9 @@ import pytest
 from trunkline.points import Point
 
 ROOT = Path(__file__).parents[2]
-MEMORY = "/dev/shm"  # a disk that others write to would be waited for at every stage; a kill is the same on both
+MEMORY = (
+    "/dev/shm"  # a disk that others write to would be waited for at every stage; a kill is the same on both
+)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="finds processes in /proc, and is the reaper of orphans")

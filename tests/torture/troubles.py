@@ -139,10 +139,14 @@ def _put_back(kept: dict[Path, bytes]) -> None:
 
 
 def gc_meanwhile(life: Life, took: float) -> None:
-    """`dvc gc` removes what nothing names yet."""
+    """`dvc gc` removes what nothing names yet; `dvc commit` brings back what dvc.lock has named meanwhile."""
     life.gone = True
     _beside(life, took, ("dvc", "gc", "-w", "-f"))
     life.finish()
+    life.orderly(life.forks.run(life.root, "dvc", "commit", "-q", "-f"), 0)
+    life.gone = False
+    missing = [problem for problem in life.look().problems if problem.startswith("dvc.lock")]
+    life.demand(not missing, *missing)
     life.ended = True
 
 

@@ -118,7 +118,7 @@ def _version_sources(project: Project, stages: Sequence[Stage]) -> Iterator[str]
         if present != named or not os.path.exists(project.store.object_path(present.oid)):
             with project.store.holding("trunkline run", [path], []):
                 fresh = project.store.pointer(pointer) != named  # somebody was here before the lock
-                project.gather.settle(path, *project.store.save_source(path, fresh=fresh))
+                project.gather.settle(path, project.store.keep_source(path, fresh=fresh))
             if present != named:
                 yield pointer
 

@@ -7,7 +7,7 @@ stage with nothing to do never opens Parquet.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from trunkline.errors import StoreError
@@ -37,6 +37,9 @@ class ManifestReader(Protocol):
 
     def rows(self, paths: Sequence[str], like: Mapping[str, Datum]) -> tuple[ManifestRow, ...]:
         """Every datum; one that equals one of `like` (by id) is that one."""
+
+    def holding(self, names: Sequence[str], ids: Collection[str]) -> list[str]:
+        """The files, of those of a manifest, in which these datums are, or would be."""
 
 
 class Manifests:
@@ -71,11 +74,21 @@ class Manifests:
         paths = self._paths(oid)
         return None if paths is None else self._reader.rows(paths, like or {})
 
-    def _paths(self, oid: str) -> list[str] | None:
+    def some(self, oid: str, ids: Collection[str]) -> dict[str, ManifestRow] | None:
+        """The rows of these datums by id, and perhaps others; None where they cannot be had."""
+        paths = self._paths(oid, ids)
+        rows = () if not paths else self._reader.rows(paths, {})
+        return None if paths is None else {row.datum.id: row for row in rows}
+
+    def _paths(self, oid: str, ids: Collection[str] | None = None) -> list[str] | None:
+        """Where the files of a manifest are, those of these datums; None where they cannot be had."""
         try:
             files = self._store.listing(oid)
         except StoreError:
             return None
+        if ids is not None:
+            names = self._reader.holding([file.path for file in files], ids)
+            files = tuple(file for file in files if file.path in names)
         if self._store.evicted(files):
             return None
         return [self._store.object_path(file.md5) for file in files]

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from trunkline import listing
 from trunkline.engine import unchanged
 from trunkline.engine.code import Code
+from trunkline.engine.delta import Delta
 from trunkline.engine.gather import Gather
 from trunkline.engine.manifests import ManifestFacts, Manifests
 from trunkline.errors import MissingData
@@ -24,6 +25,7 @@ from trunkline.model import (
     Datum,
     DatumPlan,
     Decision,
+    Kept,
     Leaf,
     LockEntry,
     LockItem,
@@ -53,6 +55,7 @@ class Planner:
         self._manifests = manifests
         self._code = code
         self._writer = writer
+        self._delta = Delta(store, ledger, manifests, gather)
 
     def plan(self, stages: Sequence[Stage], force: bool = False, pending: bool = False) -> Plan:
         """Every stage's decision, in the order given (upstream first); one whose input is not there waits."""
@@ -146,13 +149,17 @@ class Planner:
             return "accepted by dvc commit: these outputs were edited after they had been made"
         return ""
 
-    def publish(self, stage: Stage, rows: Sequence[ManifestRow], transform: str) -> Version:
+    def publish(
+        self, stage: Stage, rows: Sequence[ManifestRow], transform: str, kept: Kept | None = None
+    ) -> Version:
         """Write the stage's manifest, of results that are recorded: planning need not look into it."""
         packages = self._code.packages(stage)
-        manifest = self._store.save_manifest(stage.manifest_path, rows, transform, packages)
-        accepted = sum(row.made != "" for row in rows)
+        manifest = self._store.save_manifest(stage.manifest_path, rows, transform, packages, kept)
+        total, accepted = len(rows), sum(row.made != "" for row in rows)
+        if kept is not None:
+            total, accepted = total + kept.datums, accepted + kept.accepted
         self._ledger.learn(manifest.oid, ())
-        facts = ManifestFacts(transform, self._writer, len(rows), packages, accepted)
+        facts = ManifestFacts(transform, self._writer, total, packages, accepted)
         self._manifests.remember(manifest.oid, facts)
         return manifest
 
@@ -180,6 +187,9 @@ class Planner:
     def examine(self, stage: Stage, plan: StagePlan) -> tuple[DatumPlan, ...]:
         """The datums of a stage with this plan, also where it is up to date and the plan has none."""
         if not plan.up_to_date:
+            if plan.kept is not None:
+                locked = self._store.lock_entry(stage.dvc_name)
+                plan = self._whole(stage, plan.reasons, locked, again=False)
             return self._with_runs(plan.datums)
         datums, keys = self.keyed(stage)
         self._recall(stage, self._store.lock_entry(stage.dvc_name))
@@ -253,13 +263,22 @@ class Planner:
     def _datums(
         self, stage: Stage, reasons: tuple[Reason, ...], locked: LockEntry | None, force: bool
     ) -> StagePlan:
+
+        transform, facts = self.transform(stage), self._manifest_facts(stage, locked)
+        again = force or stage.reprocess is Reprocess.EVERY_JOB
+        found = None if again else self._delta.plan(stage, reasons, locked, transform, facts)
+        return self._whole(stage, reasons, locked, again) if found is None else found
+
+    def _whole(
+        self, stage: Stage, reasons: tuple[Reason, ...], locked: LockEntry | None, again: bool
+    ) -> StagePlan:
+        """The same, looking at every datum; `again`: none is reused."""
         from trunkline.plan.keys import datum_keys
 
         datums, transform = self.datums(stage), self.transform(stage)
         recalled = self._recall(stage, locked, {datum.id: datum for datum in datums})
         rows = {row.datum.id: row for row in recalled}
         facts = self._manifest_facts(stage, locked)
-        again = force or stage.reprocess is Reprocess.EVERY_JOB
         last = facts is not None and facts.transform == transform and unchanged.may_be_kept(reasons)
         keys, known = unchanged.kept(
             datums, {} if again or not last else rows, lambda some: datum_keys(some, transform, stage.leaves)
@@ -293,7 +312,12 @@ class Planner:
             self.gather.settle(plan.stage.path, None)
         else:
             files = decide.outputs(plan.datums, plan.stage.ref)
-            self.gather.settle(plan.stage.path, listing.version(files), files)
+            if plan.kept is not None:
+                self.gather.settle(
+                    plan.stage.path, *self._store.patched(plan.stage.path, plan.kept.gone, files)
+                )
+            else:
+                self.gather.settle(plan.stage.path, listing.version(files), files)
 
     def _manifest_facts(self, stage: Stage, locked: LockEntry | None) -> ManifestFacts | None:
         manifest = _item(locked, stage.manifest_path)

@@ -5,7 +5,7 @@ A datum that was recovered is not among what is published, and what it may have 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from contextlib import suppress
 
 from trunkline.engine.planner import Planner
@@ -34,21 +34,40 @@ class Publisher:
             if id_ in results
         )
         files = decide.merge(((row.datum.name, row.files) for row in rows), stage.ref)
+        staying = self._staying(under, files)
         if not under.recovered:  # which may be the one that writes it
-            check_declared(stage, {file.path for file in files})
+            check_declared(stage, {*staying, *(file.path for file in files)})
         try:
             return self._publish(under, rows, files, order)
         except BaseException:
             put_back(self._store, stage.dvc_name)
             raise
 
+    def _staying(self, under: Under, files: Sequence[File]) -> Set[str]:
+        """The paths of the outputs of datums that the plan does not list. Raises OutputCollision."""
+        kept = under.plan.kept
+        if kept is None:
+            return set()
+        names = (self._store.names(under.stage.path) or set()) - kept.gone
+        if decide.overlap(names, [file.path for file in files if file.path not in kept.gone]):
+            rows = [row for row in self._planner.rows(under.stage) if row.datum.id not in kept.listed]
+            parts = [(row.datum.name, row.files) for row in rows]
+            for id_, result in under.results.items():
+                parts.append((under.datums[id_].name, result.files))
+            decide.merge(parts, under.stage.ref)
+        return names
+
     def _publish(
         self, under: Under, rows: tuple[ManifestRow, ...], files: tuple[File, ...], order: Sequence[str]
     ) -> LockEntry:
         stage, planner = under.stage, self._planner
-        version = self._store.checkout(stage.path, files)
-        manifest = planner.publish(stage, rows, under.transform)
-        planner.gather.settle(stage.path, version, files)
+        kept = under.plan.kept
+        if kept is None:
+            version = self._store.checkout(stage.path, files)
+        else:
+            version = self._store.patch(stage.path, kept.gone, files)
+        manifest = planner.publish(stage, rows, under.transform, kept)
+        planner.gather.settle(stage.path, version, None if kept is not None else files)
         planner.gather.settle(stage.manifest_path, manifest)
         entry = planner.expected(stage)
         outs = sorted((LockItem(stage.path, *version), LockItem(stage.manifest_path, *manifest)))

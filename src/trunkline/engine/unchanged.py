@@ -37,6 +37,11 @@ class Kept(NamedTuple):
     results: dict[str, Result]
 
 
+def result(row: ManifestRow) -> Result:
+    """The result that a manifest has."""
+    return _result((row[1], row[2], "", 0.0, row[3]))
+
+
 def may_be_kept(reasons: Sequence[Reason]) -> bool:
     """Whether a stage with these reasons makes the keys of its datums as it did."""
     return all(reason.kind in _SAME_KEYS for reason in reasons)
@@ -57,7 +62,7 @@ def kept(
         if row is not None and row[0] == datum:
             known = row[1]
             keys.append(known)
-            results[known] = _result((known, row[2], "", 0.0, row[3]))
+            results[known] = result(row)
             if len(datum[2]) > 1 or not samples:
                 samples[tuple([item[0] for item in datum[2]])] = row
         else:

@@ -65,7 +65,7 @@ class Under:
             reuse=plan.count(Decision.REUSE),
             drop=plan.count(Decision.DROP),
             wait=len(self.waiting) + plan.count(Decision.WAIT),
-            total=len(self.datums),
+            total=len(self.datums) + (plan.kept.datums if plan.kept is not None else 0),
             started=self.started,
             ended=time.time(),
             transform=self.transform,

@@ -72,7 +72,7 @@ class StatesLog:
             "schema": SCHEMA,
             "stage": plan.stage.ref,
             "manifest": manifest,
-            "reused": len(plan.datums) - len(told),
+            "reused": plan.count(Decision.REUSE) - sum(each.decision is Decision.REUSE for each in told),
         }
         beside = f"{self._path}.tmp"
         with recording(self._path):

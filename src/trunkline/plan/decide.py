@@ -13,7 +13,7 @@ reason is recorded wherever a difference is found; `plan.explain` puts it into w
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from typing import Any
 
 from trunkline.errors import StageFailed
@@ -365,6 +365,15 @@ def merge(parts: Iterable[tuple[str, Sequence[File]]], stage: str = "") -> tuple
         raise _collision(parts, stage)
     merged.sort()
     return tuple(merged)
+
+
+def overlap(names: Set[str], others: Collection[str]) -> bool:
+    """Whether a file is among both, or is a directory of one of the others."""
+    if not others:
+        return False
+    if not names.isdisjoint(others) or not names.isdisjoint(_directories(others)):
+        return True
+    return not _directories(names).isdisjoint(others)
 
 
 def _directories(paths: Iterable[str]) -> set[str]:

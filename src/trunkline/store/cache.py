@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import time
 from collections import ChainMap
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import count, islice
@@ -31,7 +32,7 @@ from trunkline.store.files import (
     sync_file,
     sync_filesystem,
 )
-from trunkline.store.hashing import copy_hashed, hash_files, stat_of
+from trunkline.store.hashing import SETTLED, copy_hashed, hash_files, stat_of
 from trunkline.store.links import TO_CACHE, Linker
 from trunkline.store.memo import Memo, Stat
 from trunkline.store.scan import INODE
@@ -40,6 +41,7 @@ from trunkline.store.scratch import Scratch
 MODE = 0o444
 _MANY = 256  # objects: from here on it is quicker to list directories than to ask for each
 _CHUNK = 10_000  # objects whose stats are held at a time
+_HELD = 2_000  # objects of one of the 256 directories whose names are held, not listed again
 _FACTOR = 16  # times as many objects in a directory as are asked for: the others are asked for one by one
 
 
@@ -55,6 +57,7 @@ class Cache:
         self._intact: dict[str, Stat] = {}  # known right in this process
         self._unsynced: dict[str, Stat] = {}  # of these, what may not be on the disk yet
         self._fans: set[str] = set()
+        self._fan_lists: dict[str, tuple[int, Mapping[str, int]]] = {}  # mtime, name -> inode
         self._linker = Linker(TO_CACHE)
         self._numbers = count()
         self._lock = RLock()
@@ -104,16 +107,15 @@ class Cache:
         """Whether the object came in in this process, and is not settled yet."""
         return md5 in self._unsynced
 
-    def evicted(
-        self, files: Iterable[File], linked: Callable[[], Iterable[tuple[str, int]]] = tuple
-    ) -> set[str]:
+    def evicted(self, md5s: Iterable[str], linked: Callable[[], Mapping[str, int]] = dict) -> set[str]:
         """The md5s of objects that are missing or damaged; damaged ones are put into quarantine.
 
-        `linked` is asked where they are many: md5 and inode of files that were seen just now and have
+        `linked` is asked where they are many: inodes, by md5, of files that were seen just now and have
         that content. An object with that inode is that file, and need not be looked at again.
         """
-        unseen = dict.fromkeys([file.md5 for file in files], -1)
-        md5s = self._doubtful(unseen, linked()) if len(unseen) >= _MANY else unseen
+        md5s = dict.fromkeys(md5s)
+        if len(md5s) >= _MANY:
+            md5s = dict.fromkeys(self._doubtful(md5s, linked()))
         missing: set[str] = set()
         suspects: list[str] = []
         sizes: list[int] = []
@@ -146,27 +148,44 @@ class Cache:
             asked = {md5 for some, found in self._listed(asked) for md5 in some if md5[2:] not in found}
         return {md5 for md5 in asked if not os.path.exists(self.path(md5))}
 
-    def _doubtful(self, md5s: dict[str, int], linked: Iterable[tuple[str, int]]) -> Collection[str]:
+    def _doubtful(self, md5s: Collection[str], linked: Mapping[str, int]) -> Collection[str]:
         """Those of which no object with the inode that `linked` says is listed."""
-        for md5, inode in linked:
-            if md5 in md5s:
-                md5s[md5] = inode
-        if not any(inode >= 0 for inode in md5s.values()):
-            return md5s
-        return [
-            md5 for some, found in self._listed(md5s) for md5 in some if found.get(md5[2:], -2) != md5s[md5]
-        ]
+        inode = linked.get
+        return (
+            [
+                md5
+                for some, found in self._listed(md5s)
+                for md5 in some
+                if found.get(md5[2:], -1) != inode(md5)
+            ]
+            if linked
+            else md5s
+        )
 
-    def _listed(self, md5s: Iterable[str]) -> Iterator[tuple[list[str], dict[str, int]]]:
+    def _listed(self, md5s: Iterable[str]) -> Iterator[tuple[list[str], Mapping[str, int]]]:
         """By directory: those asked for, and name and inode of what is there, unless that is very much."""
         asked: dict[str, list[str]] = {}
         for md5 in md5s:
             asked.setdefault(md5[:2], []).append(md5)
         for fan, some in asked.items():
-            found: dict[str, int] = {}
-            with contextlib.suppress(FileNotFoundError), os.scandir(f"{self.objects}/{fan}") as entries:
-                found = {entry.name: entry.inode() & INODE for entry in islice(entries, _FACTOR * len(some))}
-            yield some, found
+            yield some, self._fan(fan, _FACTOR * len(some))
+
+    def _fan(self, fan: str, most: int) -> Mapping[str, int]:
+        """Names and inodes of one directory of objects, as long as nothing comes or goes there."""
+        path = f"{self.objects}/{fan}"
+        try:
+            changed = os.stat(path).st_mtime_ns
+            held = self._fan_lists.get(fan)
+            if held is not None and held[0] == changed:
+                return held[1]
+            settled = time.time_ns() - changed > SETTLED
+            with os.scandir(path) as entries:
+                found = {entry.name: entry.inode() & INODE for entry in islice(entries, most)}
+        except FileNotFoundError:
+            return {}
+        if settled and len(found) < _HELD:
+            self._fan_lists[fan] = (changed, found)
+        return found
 
     def _examine(self, md5s: list[str], sizes: list[int]) -> set[str]:
         """Hash these objects; the md5s of those that are not what their name says."""

@@ -7,7 +7,9 @@
 A file of unknown content (edited since it was last hashed) differs. The walk afterwards proves the
 links: a hard link must show the stat at which its object was last right, a copy the right size. It
 also proves what is said to be present: where this process looked before (a run does, when it plans),
-it does not look a second time before it begins, unless that walk shows something else.
+it does not look a second time before it begins, unless that walk shows something else. Where only
+some files are to be others (`patch`), it looks at those, and sees that the others are there: whoever
+edited one in the meantime has it edited, and the next look tells, for what is remembered is its stat.
 """
 
 from __future__ import annotations
@@ -43,11 +45,53 @@ class Checkout:
         wanted = {file.path: file.md5 for file in files}
         _check_paths(wanted, path)
         recent = self._recent(path, "" in wanted)
-        if recent is not None:
-            version = self._attempt(path, files, wanted, recent, recent[1])
-            if version is not None:
-                return version
-        version = self._attempt(path, files, wanted, *self._present(path, "" in wanted))
+        version = None if recent is None else self._attempt(path, wanted, recent, recent[1])
+        return self._anew(path, wanted) if version is None else version
+
+    def patch(self, path: str, gone: Collection[str], files: Sequence[File]) -> Version:
+        """Make `path` hold what this process saw there last, without `gone` and with `files`."""
+        recent = self._recent(path, False)
+        if recent is None:
+            raise _raced(path)
+        _check_paths([file.path for file in files], path)
+        staying = dict(recent[1])
+        for name in gone:
+            staying.pop(name, None)
+        todo = [file for file in files if staying.get(file.path, ("",))[-1] != file.md5]
+        for file in todo:
+            staying.pop(file.path, None)
+        self._check_objects([file for file in todo if not self._cache.is_new(file.md5)], path)
+        full = self._workspace.full(path)
+        _remove(full, {*gone, *(file.path for file in todo)} & recent[1].keys() - staying.keys())
+        reached(Point.CHECKOUT_REMOVED)
+        self._link(full, todo, directory=True)
+        version = self._patched(path, staying, {file.path: file.md5 for file in todo}, recent)
+        if version is not None:
+            return version
+        wanted = {name: row[3] for name, row in staying.items()}
+        return self._anew(path, wanted | {file.path: file.md5 for file in todo})
+
+    def _patched(
+        self, path: str, staying: Known, made: Mapping[str, str], before: tuple[str, Known]
+    ) -> Version | None:
+        """Walk, looking only at what was made, and remember; None where other files are there."""
+        seen = self._workspace.scan(path, staying)
+        if seen is None or len(seen.rows) != len(staying) + len(made):
+            return None
+        rows = [row for row in seen.rows if row[0] not in staying]
+        if {row[0] for row in rows} != made.keys():
+            return None
+        settle(self._prove(path, rows, made))
+        reached(Point.CHECKOUT_PROVEN)
+        staying.update((row[0], (*row[1:], made[row[0]])) for row in rows)
+        data = tree_bytes([(name, row[3]) for name, row in staying.items()])
+        version = self._workspace.remember(path, seen, staying, listing_oid(data), before, made.keys())
+        self._cache.put_listing(version.oid, data)
+        return version
+
+    def _anew(self, path: str, wanted: Mapping[str, str]) -> Version:
+        """The same, looking at what is there first."""
+        version = self._attempt(path, wanted, *self._present(path, "" in wanted))
         if version is None:
             raise _raced(path)
         return version
@@ -62,14 +106,13 @@ class Checkout:
     def _attempt(
         self,
         path: str,
-        files: Sequence[File],
         wanted: Mapping[str, str],
         before: tuple[str, Known],
         present: Mapping[str, _Present],
     ) -> Version | None:
         """Change what differs from `present`; None where that was not what was there."""
         same = {name for name, row in present.items() if row is not None and wanted.get(name) == row[3]}
-        todo = [file for file in files if file.path not in same]
+        todo = [File(name, md5, -1) for name, md5 in wanted.items() if name not in same]
         self._check_objects([file for file in todo if not self._cache.is_new(file.md5)], path)
         full = self._workspace.full(path)
         _remove(full, present.keys() - same)
@@ -95,7 +138,7 @@ class Checkout:
         return before, {row[0]: known.get(row[0]) for row in seen.rows}
 
     def _check_objects(self, files: Sequence[File], path: str) -> None:
-        missing = self._cache.evicted(files) if files else set()
+        missing = self._cache.evicted(file.md5 for file in files) if files else set()
         if missing:
             names = [file.path or path for file in files if file.md5 in missing]
             more = f" and {len(names) - 1} more" if len(names) > 1 else ""
@@ -198,7 +241,7 @@ class Checkout:
 _EMPTY = "d41d8cd98f00b204e9800998ecf8427e"  # the md5 of nothing
 
 
-def _check_paths(wanted: Mapping[str, str], path: str) -> None:
+def _check_paths(wanted: Collection[str], path: str) -> None:
     for name in wanted:
         if name.startswith("/") or (".." in name and ".." in name.split("/")):
             raise StoreError(f"{name} would leave the dataset", where=path)

@@ -33,7 +33,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from trunkline.digest import md5_bytes
 from trunkline.errors import CorruptData, MissingData, StoreError
@@ -41,6 +41,9 @@ from trunkline.model import Datum, File, Item, ManifestRow
 from trunkline.store import parquet
 from trunkline.store.files import write_all
 from trunkline.writer import writer_tag
+
+if TYPE_CHECKING:
+    from trunkline.store.store import Old
 
 VERSION = 2
 ONE_FILE = 4_096
@@ -100,20 +103,71 @@ def write_manifest(
     A file that would be one of `known` once more is not written.
     """
     ordered = sorted(rows, key=_id)
-    origin = Facts(transform, writer_tag(), 0, tuple(sorted((packages or {}).items())))
+    return tuple(_written(directory, ordered, transform, packages or {}, _names(len(rows)), known).values())
+
+
+def _written(
+    directory: str,
+    ordered: list[ManifestRow],
+    transform: str,
+    packages: Mapping[str, str],
+    names: Sequence[str],
+    known: Iterable[Shard] = (),
+) -> dict[str, File]:
+    """Write those files of a manifest that have these names, except what is known."""
+    origin = Facts(transform, writer_tag(), 0, tuple(sorted(packages.items())))
     before = {_id(shard.rows[0]): shard for shard in known if shard.md5 and shard.rows}
-    files = []
-    for name, part in _shards(ordered):
+    files = {}
+    for name, part in _shards(ordered, names):
         facts = origin._replace(rows=len(part), accepted=sum(row.made != "" for row in part))
         old = before.get(_id(part[0])) if part else None
         if old is not None and old.facts == facts and old.rows == part:
-            files.append(File(name, old.md5, old.size))
+            files[name] = File(name, old.md5, old.size)
             continue
         data = _encoded(part, facts)
         with open(os.path.join(directory, name), "wb", buffering=0) as stream:
             write_all(stream.fileno(), data)
-        files.append(File(name, md5_bytes(data), len(data)))
-    return tuple(files)
+        files[name] = File(name, md5_bytes(data), len(data))
+    return files
+
+
+def patch_manifest(
+    directory: str,
+    rows: Sequence[ManifestRow],
+    transform: str,
+    packages: Mapping[str, str],
+    old: Old,
+    known: Iterable[Shard] = (),
+) -> tuple[File, ...]:
+    """Write what differs of the manifest that an earlier one becomes: all files, sorted by name.
+
+    `rows` take the place of those that the earlier one had of the datums that are not kept. The sizes
+    of files that stay are -1. Raises StoreError.
+    """
+    kept, files, object_path = old
+    names = [file.path for file in files]
+    wanted = _names(kept.datums + len(rows))
+    ids = {*kept.listed, *map(_id, rows)}
+    touched = set(holding(names, ids) if names == wanted else names)
+    read = {shard.md5: shard for shard in known}
+    shards = [
+        read.get(file.md5) or read_shard(object_path(file.md5), file.md5)
+        for file in files
+        if file.path in touched
+    ]
+    found = [row for shard in shards for row in shard.rows if _id(row) not in ids]
+    if names != wanted:
+        return write_manifest(directory, [*found, *rows], transform, packages)
+    written = _written(directory, sorted([*found, *rows], key=_id), transform, packages, sorted(touched))
+    return tuple(written.get(file.path, File(file.path, file.md5, -1)) for file in files)
+
+
+def holding(names: Sequence[str], ids: Iterable[str]) -> list[str]:
+    """The files, of a manifest that has these, in which the datums with these ids are, or would be."""
+    if len(names) == 1:
+        return list(names)
+    width = len(names[0].partition(".")[0])
+    return [f"{prefix}.parquet" for prefix in sorted({id_[:width] for id_ in ids})]
 
 
 def read_manifest(paths: Sequence[str]) -> Manifest:
@@ -167,16 +221,23 @@ def _first_id(shard: Shard) -> str:
     return _id(shard.rows[0]) if shard.rows else ""
 
 
-def _shards(rows: list[ManifestRow]) -> Iterator[tuple[str, list[ManifestRow]]]:
+def _names(rows: int) -> list[str]:
     """The files: how many there are depends on the number of rows alone, so empty ones exist too."""
-    if len(rows) <= ONE_FILE:
-        yield "manifest.parquet", rows
-        return
-    width = 1 if len(rows) <= SIXTEEN_FILES else 2
-    names = [format(number, f"0{width}x") for number in range(16**width)]
-    starts = [0, *(bisect_left(rows, name, key=_id) for name in names[1:]), len(rows)]
-    for name, start, end in zip(names, starts, starts[1:], strict=False):
-        yield f"{name}.parquet", rows[start:end]
+    if rows <= ONE_FILE:
+        return ["manifest.parquet"]
+    width = 1 if rows <= SIXTEEN_FILES else 2
+    return [format(number, f"0{width}x") + ".parquet" for number in range(16**width)]
+
+
+def _shards(rows: list[ManifestRow], names: Sequence[str]) -> Iterator[tuple[str, list[ManifestRow]]]:
+    """The rows of each of these files."""
+    for name in names:
+        prefix = name.partition(".")[0]
+        if prefix == "manifest":
+            yield name, rows
+        else:
+            start = bisect_left(rows, prefix, key=_id)
+            yield name, rows[start : bisect_left(rows, prefix + "g", start, key=_id)]
 
 
 def _encoded(rows: list[ManifestRow], facts: Facts) -> bytes:

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from threading import RLock
 from typing import NamedTuple, TypeVar
@@ -27,7 +27,7 @@ from typing import NamedTuple, TypeVar
 from trunkline.points import Point, reached
 from trunkline.store.files import remove_quietly
 
-SCHEMA = 1
+SCHEMA = 2
 _TABLES = """
 CREATE TABLE tree (
     id INTEGER PRIMARY KEY, path TEXT NOT NULL UNIQUE, signature TEXT NOT NULL,
@@ -127,8 +127,18 @@ class Memo:
         )
         return {row[0][len(below) + 1 :]: row[1:] for row in rows}
 
-    def save(self, path: str, tree: Tree, files: Known, before: tuple[str, Known] = ("", {})) -> None:
-        """Remember a tree. `before` is what `whole(path)` said, so that only changes are written."""
+    def save(
+        self,
+        path: str,
+        tree: Tree,
+        files: Known,
+        before: tuple[str, Known] = ("", {}),
+        changed: Collection[str] | None = None,
+    ) -> None:
+        """Remember a tree. `before` is what `whole(path)` said, so that only changes are written.
+
+        `changed`: the names of all files that are not as before, those that are gone left out.
+        """
 
         def write(db: sqlite3.Connection) -> None:
             _, held = db.execute(_TREE, (path,)).fetchone() or (None, "")
@@ -138,10 +148,12 @@ class Memo:
                 " oid = excluded.oid, size = excluded.size, nfiles = excluded.nfiles RETURNING id"
             )
             key = db.execute(query, (path, *tree)).fetchall()[0][0]
-            old = before[1] if held == before[0] else _files(db, key)  # else another process was here
+            same = held == before[0]  # else another process was here
+            old = before[1] if same else _files(db, key)
             gone = ((key, name) for name in old.keys() - files.keys())
             db.executemany("DELETE FROM file WHERE tree = ? AND path = ?", gone)
-            new = ((key, name, *row) for name, row in files.items() if old.get(name) != row)
+            names = files.keys() if changed is None or not same else changed
+            new = ((key, name, *files[name]) for name in names if old.get(name) != files[name])
             db.executemany("INSERT OR REPLACE INTO file VALUES (?, ?, ?, ?, ?, ?)", new)
 
         self._write(write)

@@ -16,7 +16,7 @@ from __future__ import annotations
 import marshal
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from hashlib import blake2b
 from typing import NamedTuple
 
@@ -25,6 +25,9 @@ from trunkline.errors import StoreError
 Row = tuple[str, int, int, int]
 Ignored = Callable[[str, bool], bool]  # (path relative to the dataset, is a directory) -> left out
 
+Trusted = Mapping[str, tuple[int, int, int, str]]  # path -> inode, size, mtime, and what else is known
+
+_NONE: Trusted = {}
 INODE = (1 << 63) - 1  # SQLite's integers are signed; some file systems use all 64 bits
 _LEFT_OUT = {".git", ".hg", ".dvc"}
 
@@ -37,10 +40,13 @@ class Scan(NamedTuple):
     directory: bool
 
 
-def scan(path: str, rules: Callable[[], Ignored | None] = lambda: None) -> Scan | None:
+def scan(
+    path: str, rules: Callable[[], Ignored | None] = lambda: None, trusted: Trusted = _NONE
+) -> Scan | None:
     """Walk `path`; None where it does not exist. Raises StoreError for what DVC cannot hold.
 
     `rules` is asked what to leave out of a directory; a path that is itself a file is never left out.
+    `trusted` has the stats (inode, size, mtime, …) of files that need not be looked at again.
     """
     try:
         found = os.stat(path)
@@ -48,7 +54,7 @@ def scan(path: str, rules: Callable[[], Ignored | None] = lambda: None) -> Scan 
         return None
     try:
         if stat.S_ISDIR(found.st_mode):
-            rows = _walk(path, rules())
+            rows = _walk(path, rules(), trusted)
             return Scan(rows, signature(rows), True)
         rows = [("", found.st_ino & INODE, found.st_size, found.st_mtime_ns)]
         _check_regular(path, found.st_mode)
@@ -64,7 +70,7 @@ def signature(rows: list[Row]) -> str:
     return blake2b(marshal.dumps(rows, 0), digest_size=20).hexdigest()
 
 
-def _walk(root: str, ignored: Ignored | None) -> list[Row]:
+def _walk(root: str, ignored: Ignored | None, trusted: Trusted) -> list[Row]:
     rows: list[Row] = []
     add = rows.append
     waiting = [(root, "")]
@@ -83,6 +89,10 @@ def _walk(root: str, ignored: Ignored | None) -> list[Row]:
                 if name[0] == "." and _special(name, directory):
                     continue
                 if ignored is not None and ignored(prefix + name, False):
+                    continue
+                known = trusted.get(prefix + name)
+                if known is not None and not entry.is_symlink():
+                    add((prefix + name, known[0], known[1], known[2]))
                     continue
                 found = entry.stat()
                 if found.st_mode & 0o170000 != 0o100000:

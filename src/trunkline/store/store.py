@@ -7,11 +7,13 @@ turned into an error of ours here.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import AbstractContextManager, contextmanager
+from typing import NamedTuple
 
-from trunkline.errors import MissingData, StoreError
-from trunkline.model import File, LockEntry, ManifestRow, Snapshot, Version
+from trunkline import listing
+from trunkline.errors import CorruptData, MissingData, StoreError
+from trunkline.model import Changes, File, Kept, LockEntry, ManifestRow, Snapshot, Version
 from trunkline.points import Point, reached
 from trunkline.store import config, files, gitignore, leftovers, pointers
 from trunkline.store.cache import Cache
@@ -23,21 +25,38 @@ from trunkline.store.rwlock import RWLock
 from trunkline.store.workspace import Workspace
 
 WriteManifest = Callable[[str, Sequence[ManifestRow], str, Mapping[str, str]], tuple[File, ...]]
+PatchManifest = Callable[[str, Sequence[ManifestRow], str, Mapping[str, str], "Old"], tuple[File, ...]]
 PATIENCE = 30.0  # seconds to wait for DVC's repo lock, which `dvc add` may hold while it hashes
+
+
+class Old(NamedTuple):
+    """A manifest of which most stays: what of it, its files, and where the cache has them by content."""
+
+    kept: Kept
+    files: Sequence[File]
+    object_path: Callable[[str], str]
 
 
 class DvcStore:
     """`trunkline.ports.Store` on DVC's formats, for the project at `root`.
 
     `write_manifest` writes a manifest's files into an empty directory and returns them, hashed; those
-    that it knows to be in the cache it need not write.
+    that it knows to be in the cache it need not write. `patch_manifest` writes those that become others.
     """
 
-    def __init__(self, root: str, *, write_manifest: WriteManifest, patience: float = PATIENCE) -> None:
+    def __init__(
+        self,
+        root: str,
+        *,
+        write_manifest: WriteManifest,
+        patch_manifest: PatchManifest | None = None,
+        patience: float = PATIENCE,
+    ) -> None:
         self.root = os.path.abspath(root)
         self.config = config.load(self.root)
         self.memo = Memo(os.path.join(self.root, ".dvc", "tmp", "trunkline", "memo.db"))
         self._write_manifest = write_manifest
+        self._patch_manifest = patch_manifest or _no_patch
         self._patience = patience
         self._cache = Cache(self.config, self.memo)
         self._workspace = Workspace(self.root, self.memo)
@@ -88,6 +107,26 @@ class DvcStore:
         with _border(path):
             return self._workspace.snapshot(path, fresh=fresh)
 
+    def changes(self, path: str, since: str) -> Changes | None:
+        """How `path`, as this process saw it last, differs from a version; None where that is not known."""
+        with _border(path):
+            try:
+                return self._workspace.changes(path, since, self._cache.listing)
+            except (MissingData, CorruptData):
+                return None
+
+    def names(self, path: str) -> Set[str] | None:
+        """The files of `path` as this process saw it last; None where it did not."""
+        seen = self._workspace.seen(path)
+        return None if seen is None else seen[1].keys()
+
+    def intact(self, path: str) -> bool:
+        """Whether every object of `path`, as this process saw it last, is in the cache and undamaged."""
+        with _border(self.cache_dir):
+            seen = self._workspace.seen(path)
+            inodes = {} if seen is None else {row[3]: row[0] for row in seen[1].values()}
+            return seen is not None and not self._cache.evicted(inodes, lambda: self._linked(path, inodes))
+
     def is_executable(self, path: str) -> bool:
         """Whether the file has an x bit, as dvc.lock records it."""
         try:
@@ -130,15 +169,21 @@ class DvcStore:
         `near`: the dataset in which most of them stand, if they were not evicted.
         """
         with _border(self.cache_dir):
-            return self._cache.evicted(files, lambda: self._linked(near))
+            md5s = [file.md5 for file in files]
+            return self._cache.evicted(md5s, lambda: self._linked(near, self._inodes(near)))
 
-    def _linked(self, path: str) -> Iterable[tuple[str, int]]:
-        """(md5, inode) of a dataset's files, as far as its objects can have the same."""
+    def _inodes(self, path: str) -> Mapping[str, int]:
+        """The inodes of a dataset's files by md5, as this process saw them last."""
+        seen = self._workspace.seen(path) if path else None
+        return {} if seen is None else {row[3]: row[0] for row in seen[1].values()}
+
+    def _linked(self, path: str, inodes: Mapping[str, int]) -> Mapping[str, int]:
+        """The same, as far as objects of the cache can have these inodes."""
         try:
             same = os.stat(self._workspace.full(path)).st_dev == os.stat(self._cache.objects).st_dev
         except FileNotFoundError:
-            return ()
-        return self._workspace.inodes(path) if path and same else ()
+            return {}
+        return inodes if path and same else {}
 
     def quarantine(self, objects: Iterable[str]) -> None:
         """Move damaged objects (absolute paths) out of the cache."""
@@ -162,7 +207,7 @@ class DvcStore:
 
         What is missing is copied from the workspace where it is there unchanged. Raises MissingData.
         """
-        missing = self._cache.evicted(file for _, dataset in datasets for file in dataset)
+        missing = self._cache.evicted(file.md5 for _, dataset in datasets for file in dataset)
         for path, dataset in datasets:
             for file in dataset:
                 if file.md5 in missing:
@@ -189,18 +234,43 @@ class DvcStore:
         self.ignore(path)
         return version
 
+    def patched(self, path: str, gone: Collection[str], files: Sequence[File]) -> Snapshot:
+        """What `path`, as this process saw it last, would be without some files and with others."""
+        seen = self._workspace.seen(path)
+        kept = {} if seen is None else {name: File(name, row[3], row[1]) for name, row in seen[1].items()}
+        for name in gone:
+            kept.pop(name, None)
+        kept.update((file.path, file) for file in files)
+        found = tuple(sorted(kept.values()))
+        return Snapshot(listing.version(found), found)
+
+    def patch(self, path: str, gone: Collection[str], files: Sequence[File]) -> Version:
+        """Make it so. As `checkout`, but what stays need not be told."""
+        with _border(path):
+            version = self._checkout.patch(path, gone, files)
+        self.ignore(path)
+        return version
+
     def save_manifest(
         self,
         path: str,
         rows: Sequence[ManifestRow],
         transform: str,
         packages: Mapping[str, str] | None = None,
+        kept: Kept | None = None,
     ) -> Version:
-        """Write a stage's manifest into cache and workspace, after the data it names, durably."""
+        """Write a stage's manifest into cache and workspace, after the data it names, durably.
+
+        With `kept`, what stays of an earlier manifest need not be told.
+        """
         with _border(path):
             directory = self._cache.scratch()
             os.makedirs(directory)
-            manifest = self._write_manifest(directory, rows, transform, packages or {})
+            if kept is None:
+                manifest = self._write_manifest(directory, rows, transform, packages or {})
+            else:
+                old = Old(kept, self.listing(kept.manifest), self._cache.path)
+                manifest = self._patch_manifest(directory, rows, transform, packages or {}, old)
             reached(Point.MANIFEST_WRITTEN)
             self._cache.settle()
             written = set(os.listdir(directory))
@@ -211,40 +281,44 @@ class DvcStore:
             _remove_directory(directory)
         return self.checkout(path, manifest)
 
-    def save_source(self, path: str, *, fresh: bool = True) -> Snapshot:
-        """Bring a workspace dataset into the cache and refresh its pointer, as `dvc add` does.
+    def save_source(self, path: str) -> Snapshot:
+        """Bring a workspace dataset into the cache and refresh its pointer, as `dvc add` does."""
+        self.keep_source(path)
+        snapshot = self.snapshot(path, fresh=False)
+        assert snapshot is not None
+        return snapshot
 
-        Without `fresh` as this process saw it last, if it did.
-        """
+    def keep_source(self, path: str, *, fresh: bool = True) -> Version:
+        """The same, and its version. Without `fresh` as this process saw it last, if it did."""
         file = path + pointers.SUFFIX
-        snapshot = self.snapshot(path, fresh=fresh)
-        if snapshot is None:
+        with _border(path):
+            version = None if fresh else self._workspace.last(path)
+            version = self._workspace.version(path) if version is None else version
+        if version is None:
             raise MissingData(
                 f"there is no {path}", where=path, hint=f"type `dvc pull {file}`, or put files there"
             )
-        if snapshot.version == self.pointer(file) and os.path.exists(self._cache.path(snapshot.version.oid)):
-            return snapshot
+        if version == self.pointer(file) and os.path.exists(self._cache.path(version.oid)):
+            return version
         with _border(path):
-            self._save(path, snapshot)
+            self._save(path, version)
             reached(Point.SOURCE_SAVED)
             with self._repo_lock():
-                self._point(file, path, snapshot.version)
+                self._point(file, path, version)
         self.ignore(path)
-        return snapshot
+        return version
 
-    def _save(self, path: str, snapshot: Snapshot) -> None:
+    def _save(self, path: str, version: Version) -> None:
         """Copy into the cache what of the dataset is not there, and its listing."""
-        version, contents = snapshot
-        missing = self._cache.absent(file.md5 for file in contents)
-        rows = (self._workspace.seen(path) or ("", {}))[1] if missing else {}
-        for file in contents:
-            if file.md5 in missing:
-                missing.discard(file.md5)
-                row = rows.get(file.path)
-                source = self._workspace.full(f"{path}/{file.path}" if file.path else path)
-                self._cache.copy_in(source, file.md5, row[:3] if row and row[3] == file.md5 else None)
+        known = (self._workspace.seen(path) or ("", {}))[1]
+        missing = self._cache.absent(row[3] for row in known.values())
+        for name, row in known.items() if missing else ():
+            if row[3] in missing:
+                missing.discard(row[3])
+                source = self._workspace.full(f"{path}/{name}" if name else path)
+                self._cache.copy_in(source, row[3], row[:3])
         if version.nfiles is not None:
-            self._cache.put_listing(version.oid, self._workspace.listing(version, contents))
+            self._cache.put_listing(version.oid, self._workspace.listing(version, known))
         self._cache.settle()
 
     def _point(self, file: str, path: str, version: Version) -> None:
@@ -310,6 +384,10 @@ def _border(where: str) -> Iterator[None]:
             where=str(place),
             hint="see that there is space left, and that you may write there",
         ) from error
+
+
+def _no_patch(*_: object) -> tuple[File, ...]:
+    raise NotImplementedError
 
 
 def _remove_directory(path: str) -> None:
