@@ -37,6 +37,7 @@ class Seen:
     keys: set[str] = field(default_factory=set)
     damaged: set[str] = field(default_factory=set)
     stages: set[str] = field(default_factory=set)
+    below: set[str] = field(default_factory=set)  # the stages that read what others make
     pointers: set[str] = field(default_factory=set)
     matching: set[str] = field(default_factory=set)
     current: dict[str, list[str]] = field(default_factory=dict)  # the keys of the manifests in the workspace
@@ -162,6 +163,8 @@ class Look:
         declared = _yaml((self._root / "dvc.yaml").read_bytes())["stages"]
         for name, stage in declared.items():
             self.seen.stages.add(name)
+            if any(path.startswith("data/mill/") for path in stage["deps"]):
+                self.seen.below.add(name)
             if name in lock and self._matches(stage, lock[name]):
                 self.seen.matching.add(name)
 
@@ -204,16 +207,20 @@ def status_is_right(seen: Seen, status: Mapping[str, Any], *, gone: bool = False
 
 
 def plan_is_right(seen: Seen, plan: Mapping[str, Any]) -> Iterator[str]:
-    """Where `trunkline plan` says something else than the files."""
-    ahead = False  # whether something upstream is stale, so that inputs will be others than they are
+    """Where `trunkline plan` says something else than the files.
+
+    Below a stage that is stale it answers for inputs as they will be, which nobody else can tell.
+    """
+    stale = False
     for stage in plan["stages"]:
         name = stage["stage"].replace(".", "-", 1)
         current = stage["decision"] == "reuse" and not stage["reasons"]
-        if current and name not in seen.matching:
+        told = not (stale and name in seen.below)
+        if current and told and name not in seen.matching:
             yield f"plan calls {name} up to date, and it is not"
-        if not current and not ahead and name in seen.matching:
+        if not current and told and name in seen.matching:
             yield f"plan calls {name} stale, and it is not: {stage['reasons']}"
-        ahead = ahead or not current
+        stale = stale or not current
 
 
 def _results(path: Path) -> list[tuple[str, bytes]]:
