@@ -5,8 +5,9 @@
     manifest    the shards of the datums of b.csv and x.csv, read for their keys and outputs
     ->          run b, run c, drop x; all others are kept as the manifest has them, and not listed
 
-It is for stages of one input, of whose files each is a datum, where nothing but the data changed, the
-outputs are in place and every object of them is in the cache. Everything else, and whatever looks odd, is
+It is for stages of one input, of whose files each is a datum, where nothing but the data changed since the
+stage was published here (`dvc commit` changes dvc.lock too), the outputs are in place and every object of
+them is in the cache. Everything else, and whatever looks odd, is
 planned as a whole: `plan` then answers None. What it answers is what planning as a whole would.
 """
 
@@ -60,6 +61,12 @@ class Delta:
         self._manifests = manifests
         self._gather = gather
 
+    def published(self, stage: Stage, entry: LockEntry) -> None:
+        """The stage was published with this entry of dvc.lock."""
+        if isinstance(stage.input, Leaf):
+            manifest = next(item.md5 for item in entry.outs if item.path == stage.manifest_path)
+            self._manifests.learn_versions(manifest, _versions(stage, entry))
+
     def plan(
         self,
         stage: Stage,
@@ -82,6 +89,8 @@ class Delta:
         touched = self._touched(stage, leaf, pattern, locked)
         if touched is None or not self._ledger.knows(manifest) or self._ledger.recovered(stage.ref):
             return None
+        if self._manifests.versions(manifest) != _versions(stage, locked):
+            return None  # what dvc.lock says now was accepted, and the manifest does not tell of it
         rows = self._manifests.some(manifest, {datum.id for datum in (*touched.now, *touched.gone)})
         if rows is None or not self._adds_up(leaf, pattern, touched, rows, facts.total):
             return None
@@ -174,6 +183,12 @@ class Delta:
         references = {leaf.name for leaf in stage.leaves if leaf.reference}
         plans = decide.decide_datums(touched.now, keys, known, evicted, before, references)
         return tuple(_as_added(plan, before) for plan in plans)
+
+
+def _versions(stage: Stage, entry: LockEntry) -> dict[str, str]:
+    """The content hashes of the stage's inputs and outputs."""
+    paths = {stage.path, *(leaf.dataset.path for leaf in stage.leaves)}
+    return {item.path: item.md5 for item in (*entry.deps, *entry.outs) if item.path in paths}
 
 
 def _as_added(plan: DatumPlan, before: Mapping[str, ManifestRow]) -> DatumPlan:

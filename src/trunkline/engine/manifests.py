@@ -66,6 +66,15 @@ class Manifests:
         """A manifest with these facts was written: nobody needs to open it for them."""
         self._facts.put("manifest", oid, json.dumps(facts))
 
+    def versions(self, oid: str) -> dict[str, str]:
+        """The content hashes (by path) of the inputs and outputs with which it was last written here."""
+        known = self._facts.get("published", oid)
+        return {} if known is None else dict(json.loads(known))
+
+    def learn_versions(self, oid: str, versions: Mapping[str, str]) -> None:
+        """The manifest was written with these versions of its stage's inputs and outputs."""
+        self._facts.put("published", oid, json.dumps(versions))
+
     def rows(self, oid: str, like: Mapping[str, Datum] | None = None) -> tuple[ManifestRow, ...] | None:
         """The manifest's rows; None where it is not in the cache, or damaged there.
 

@@ -163,6 +163,10 @@ class Planner:
         self._manifests.remember(manifest.oid, facts)
         return manifest
 
+    def published(self, stage: Stage, entry: LockEntry) -> None:
+        """The stage was published with this entry of dvc.lock, and nothing in it was vouched for by a person."""
+        self._delta.published(stage, entry)
+
     def transform(self, stage: Stage) -> str:
         """The digest of what the stage does to a datum."""
         from trunkline.plan.keys import transform_digest

@@ -72,6 +72,7 @@ class Publisher:
         entry = planner.expected(stage)
         outs = sorted((LockItem(stage.path, *version), LockItem(stage.manifest_path, *manifest)))
         entry = LockEntry(entry.cmd, entry.deps, entry.params, tuple(outs))
+        planner.published(stage, entry)
         if self._lock:
             self._store.write_lock(stage.dvc_name, entry, order)
         return entry
