@@ -441,10 +441,10 @@ def test_a_thousand_runs_are_searched_at_the_pace_of_reading_them(tmp_path: Path
 _DEAD = {"pid": 2**22 + 7, "started": "1", "boot": "another"}  # above any process id
 
 
-def abandoned(root: Path, run_id: str = "019aacb5-6c1e-7d33-b0c4-8f1f0b2f6a9e") -> Path:
-    """A run whose owner was killed before there was a record."""
+def abandoned(root: Path) -> Path:
+    """The directory of a run, newer than one that is done, whose owner was killed before there was a record."""
     begin(root).finish("done")
-    folder = root / ".trunkline/runs"
+    folder, run_id = root / ".trunkline/runs", "fffaacb5-6c1e-7d33-b0c4-8f1f0b2f6a9e"
     (folder / ".open" / run_id).write_text(json.dumps(_DEAD))
     (folder / run_id).mkdir()
     return folder / run_id
@@ -453,6 +453,7 @@ def abandoned(root: Path, run_id: str = "019aacb5-6c1e-7d33-b0c4-8f1f0b2f6a9e") 
 def test_a_run_that_came_to_no_record_is_removed(tmp_path: Path) -> None:
     directory = abandoned(tmp_path)
     (directory / "run.json.812.tmp").write_text("{")
+    assert Runs(str(tmp_path)).load("latest").state == "done"
     assert Runs(str(tmp_path)).seal({}) == ()
     assert not directory.exists()
     assert Runs(str(tmp_path)).abandoned() == ()

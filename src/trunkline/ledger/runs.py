@@ -177,6 +177,9 @@ class Runs:
     def load(self, wanted: str) -> RunRecord:
         """The run with this id, or whose id alone begins so, or the "latest". Raises UsageError."""
         ids = self.ids()
+        if wanted == "latest":  # but for one that was killed before it had a record
+            begun = (each for each in ids if os.path.exists(os.path.join(self._folder, each, _RECORD)))
+            ids = [*islice(begun, 1)]
         if not ids:
             raise UsageError("no run is recorded here yet", hint="type `trunkline run`")
         if wanted == "latest":
