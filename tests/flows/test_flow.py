@@ -127,6 +127,25 @@ def test_the_pages_show_the_stages_and_what_they_left(flows: Shown, tmp_path: Pa
         page.shows("slow-metrics", "slow-each-datums")
 
 
+def test_a_server_of_the_user_is_used(flows: Shown, tmp_path: Path) -> None:
+    other = letters(_empty(tmp_path / "other"))
+    done = other.trunkline("run", TRUNKLINE_ENGINE="prefect", PREFECT_API_URL=flows.api.url)
+    assert "being started" not in done.out
+    assert "not shown in Prefect" not in done.out
+    record = json.loads(next((other.root / ".trunkline/runs").glob("*/run.json")).read_text())
+    assert flows.api.flow_run(record["flow"]["id"])["state"]["type"] == "COMPLETED"
+    assert not (other.root / ".trunkline/prefect/server.json").exists()
+
+
+def _empty(root: Path) -> Tree:
+    root.mkdir(parents=True)
+    tree = Tree(root)
+    tree.git("init", "-q", "-b", "main")
+    tree.dvc("init", "-q")
+    tree.commit("Empty")
+    return tree
+
+
 def test_up_to_date_stages_are_cached_and_local_runs_leave_the_same_bytes(
     flows: Shown, tmp_path: Path
 ) -> None:
@@ -236,24 +255,6 @@ def test_a_run_goes_on_when_the_server_dies(flows: Shown) -> None:
     until(flows.answers)
     (flows.root / "data/slow_raw/f.txt").unlink()
     flows.run()
-
-
-def test_a_server_of_the_user_is_used(flows: Shown, tmp_path: Path) -> None:
-    other = letters(_empty(tmp_path / "other"))
-    done = other.trunkline("run", TRUNKLINE_ENGINE="prefect", PREFECT_API_URL=flows.api.url)
-    assert "being started" not in done.out
-    record = json.loads(next((other.root / ".trunkline/runs").glob("*/run.json")).read_text())
-    assert flows.api.flow_run(record["flow"]["id"])["state"]["type"] == "COMPLETED"
-    assert not (other.root / ".trunkline/prefect/server.json").exists()
-
-
-def _empty(root: Path) -> Tree:
-    root.mkdir(parents=True)
-    tree = Tree(root)
-    tree.git("init", "-q", "-b", "main")
-    tree.dvc("init", "-q")
-    tree.commit("Empty")
-    return tree
 
 
 def test_without_a_server_to_be_had_the_run_goes_on(tmp_path: Path) -> None:
