@@ -27,6 +27,7 @@ from trunkline.store.store import DvcStore
 from trunkline.writer import writer_tag
 
 if TYPE_CHECKING:
+    from trunkline.artifacts import Artifacts
     from trunkline.engine.execute import Engine
     from trunkline.engine.works import RunPaths
     from trunkline.ledger.results import Results
@@ -256,6 +257,13 @@ class Project:
         )
         paths = [pointer.removesuffix(".dvc") for pointer in self.store.sources().values()]
         return Recorded(self.root, readers, self.runs, paths)
+
+    @cached_property
+    def artifacts(self) -> Artifacts:
+        """What a person names: datasets, models, files, now and at other times."""
+        from trunkline.artifacts import Artifacts
+
+        return Artifacts(self.root, self.store, self.runs, lambda: self.stages)
 
     def manifest(self, oid: str) -> tuple[ManifestRow, ...] | None:
         """The datums of a stage as its manifest of this hash has them; None where the cache has not got it."""

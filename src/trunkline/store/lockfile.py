@@ -72,6 +72,11 @@ class LockFile:
                 known = self._entries[name] = (data, _entries({name: data})[name])
             return known[1]
 
+    def names(self) -> list[str]:
+        """The stages that have an entry."""
+        with self._lock:
+            return list(self._parsed(self._text()).stages)
+
     def write(self, name: str, entry: LockEntry, order: Sequence[str] = ()) -> None:
         """Replace or insert one stage's entry, durably. Raises LockedError."""
         with self._lock, self._guard():

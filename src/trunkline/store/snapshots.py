@@ -16,6 +16,7 @@ import os
 import re
 import shutil
 import tempfile
+import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import NamedTuple
@@ -74,6 +75,11 @@ def take(root: str, code: Collection[str], secrets: Sequence[str] = ()) -> Snaps
     return Snapshot(tree, parent, tuple(left_out))
 
 
+def name_of(run_id: str) -> str:
+    """The name of a run's record: the month that its id tells, and the id."""
+    return f"{time.strftime('%Y-%m', time.gmtime(int(run_id[:8] + run_id[9:13], 16) / 1000))}/{run_id}"
+
+
 def keep(root: str, name: str, snapshot: Snapshot, files: Mapping[str, bytes], message: str) -> str:
     """Commit a snapshot with these files of the project beside it, as the record `name`; the commit.
 
@@ -98,6 +104,12 @@ def kept(root: str) -> dict[str, str]:
     out = call(root, "for-each-ref", "--format=%(objectname) %(refname)", "--sort=refname", RUNS)
     pairs = [line.split(" ", 1) for line in text(out).splitlines()]
     return {ref.removeprefix(f"{RUNS}/"): commit for commit, ref in pairs}
+
+
+def commit_of(root: str, run_id: str) -> str | None:
+    """The commit of a run's record; None where there is none."""
+    code, out, _ = attempt(root, "rev-parse", "--verify", "--quiet", f"{RUNS}/{name_of(run_id)}^{{commit}}")
+    return None if code else text(out).strip()
 
 
 def forget(root: str, name: str) -> None:

@@ -346,6 +346,11 @@ class DvcStore:
         """The stage's entry in dvc.lock."""
         return self._lock_file.entry(dvc_name)
 
+    def lock_entries(self) -> dict[str, LockEntry]:
+        """Every entry of dvc.lock by DVC's stage name."""
+        found = {name: self._lock_file.entry(name) for name in self._lock_file.names()}
+        return {name: entry for name, entry in found.items() if entry is not None}
+
     def write_lock(self, dvc_name: str, entry: LockEntry, order: Sequence[str] = ()) -> None:
         """Replace the stage's entry in dvc.lock, durably, after the data it names.
 

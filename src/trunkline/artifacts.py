@@ -1,0 +1,326 @@
+"""Finds what a person names: a dataset, a model, a file or a directory of one, at some time.
+
+    flights_raw                        a source dataset              as its pointer says now
+    flights.train                      what a stage has made         as dvc.lock says now
+    flights_late                       a model, by its name
+    flights.train/model.onnx           a file or directory of one
+    data/flights/train/model.onnx      the same by its path in the project
+    5d41402a                           a content hash, eight digits of it or more
+
+    …@main~3    …@v1.2    …@1a2b3c4d   as a commit of git has it
+    …@019aacb5                         as that run left it; …@latest as the last one did
+    …@5d41402a                         that version of it, by its content hash
+
+Commits and runs are asked for dvc.lock and the pointers as they were, never the working tree.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from difflib import get_close_matches
+from typing import NamedTuple
+
+from trunkline import listing
+from trunkline.errors import ProjectError, TrunklineError, UsageError
+from trunkline.ledger.records import RunRecord
+from trunkline.ledger.runs import Runs
+from trunkline.model import File, LockEntry, Stage, Version
+from trunkline.store import git, lockfile, pointers, snapshots
+from trunkline.store.store import DvcStore
+
+LOCK = "dvc.lock"
+_HASH = re.compile(r"[0-9a-f]{8,32}(\.dir)?")
+_RUN = re.compile(r"latest|[0-9a-f]{6,8}(-[0-9a-f-]*)?")
+
+
+class Named(NamedTuple):
+    """What was named: `inside` (a file or directory, "" for all) of the version `oid` of the dataset `dataset`.
+
+    `dataset` is a path relative to the project's root; `md5` the content of what was named, a directory's
+    ends in `.dir`; `stage` the stage that made it ("" for a source dataset), with its `entry` of dvc.lock;
+    `when` says which time was meant: "", a commit's hash, or a run's id.
+    """
+
+    given: str
+    dataset: str
+    oid: str
+    inside: str
+    md5: str
+    stage: str = ""
+    entry: LockEntry | None = None
+    when: str = ""
+
+    @property
+    def path(self) -> str:
+        """Where it lies, or lay, in the project."""
+        return f"{self.dataset}/{self.inside}" if self.inside else self.dataset
+
+
+class _Time(NamedTuple):
+    """What dvc.lock and the pointers said at some time. `pointer` takes the path of a dataset."""
+
+    when: str
+    entries: Mapping[str, LockEntry]
+    pointer: Callable[[str], Version | None]
+
+
+class _Place(NamedTuple):
+    """Where something is in the project: in a dataset that a stage makes (`stage`), or in a source dataset."""
+
+    dataset: str
+    stage: str
+    inside: str
+
+
+class Artifacts:
+    """The artifacts of the project at `root`. `stages` are those that are declared now."""
+
+    def __init__(self, root: str, store: DvcStore, runs: Runs, stages: Callable[[], Sequence[Stage]]) -> None:
+        self._root = root
+        self._store = store
+        self._runs = runs
+        self._stages = stages
+
+    def find(self, given: str) -> Named:
+        """The artifact that is called so. Raises UsageError, MissingData where a listing is not at hand."""
+        name, _, when = given.rpartition("@") if "@" in given else (given, "", "")
+        if not when and _HASH.fullmatch(given) and given not in self._store.sources():
+            return self._by_hash(given)
+        place = self._place(name)
+        if place is None:
+            raise self._unknown(name)
+        time = self._time(place, when)
+        return self._at(given, place, time) if time is not None else self._version(given, place, when)
+
+    def of_version(self, given: str, dataset: str, stage: str, oid: str, when: str = "") -> Named:
+        """A version of a dataset whose content hash is known."""
+        return Named(given, dataset, oid, "", oid, stage, None, when)
+
+    # ------------------------------------------------------------ which
+
+    def _place(self, name: str) -> _Place | None:
+        """Where what is called so lies; None where nothing is."""
+        text = name.rstrip("/").removeprefix("data/")
+        head, _, rest = text.partition("/")
+        for stage in self._stages_or_none():
+            if stage.model is not None and stage.model.name == name:
+                return _Place(stage.path, stage.ref, stage.model.path)
+        if head in self._store.sources() and not (self._is_pipeline(head) and rest):
+            return _Place(f"data/{head}", "", rest)
+        ref, inside = (head, rest) if "." in head else self._as_path(head, rest)
+        pipeline, _, stage_name = ref.partition(".")
+        if not stage_name:
+            return _Place(f"data/{head}", "", rest) if self._once(f"data/{head}") else None
+        return _Place(f"data/{pipeline}/{stage_name}", ref, inside)
+
+    def _as_path(self, head: str, rest: str) -> tuple[str, str]:
+        """`flights/train/model.onnx` as the stage flights.train and model.onnx."""
+        stage, _, inside = rest.partition("/")
+        return (f"{head}.{stage}", inside) if stage else (head, "")
+
+    def _is_pipeline(self, name: str) -> bool:
+        return any(stage.pipeline == name for stage in self._stages_or_none())
+
+    def _stages_or_none(self) -> Sequence[Stage]:
+        """The stages; none where a pipeline file is broken: what was made by it can be asked for."""
+        with suppress(TrunklineError):
+            return self._stages()
+        return ()
+
+    def _once(self, path: str) -> bool:
+        """Whether a source dataset was ever there."""
+        with suppress(TrunklineError):
+            return bool(git.log_of(self._root, path + pointers.SUFFIX, 1, everywhere=True))
+        return False
+
+    # ------------------------------------------------------------ when
+
+    def _time(self, place: _Place, when: str) -> _Time | None:
+        """The time that is meant; None where `when` can only be a content hash. Raises UsageError."""
+        if not when:
+            return _Time("", self._present(), lambda path: self._store.pointer(path + pointers.SUFFIX))
+        if when.startswith("latest") or _RUN.fullmatch(when):
+            with suppress(UsageError):
+                return self._of_run(self._runs.load(when), place)
+        with suppress(UsageError):
+            return self.at_commit(git.resolve(self._root, when), when)
+        if _HASH.fullmatch(when):
+            return None
+        raise UsageError(
+            f"{when!r} is no commit, no run and no version",
+            hint="`git log --oneline --all`, `trunkline runs` and `trunkline versions DATASET` list them",
+        )
+
+    def _present(self) -> Mapping[str, LockEntry]:
+        return self._store.lock_entries()
+
+    def at_commit(self, commit: str, when: str = "") -> _Time:
+        """What a commit says."""
+        text = git.show(self._root, commit, LOCK)
+
+        def pointer(path: str) -> Version | None:
+            file = path + pointers.SUFFIX
+            found = git.show(self._root, commit, file)
+            return None if found is None else pointers.parse(found.decode("utf-8", "replace"), file)
+
+        return _Time(when or commit, {} if text is None else _parsed(text), pointer)
+
+    def _of_run(self, run: RunRecord, place: _Place) -> _Time:
+        """What a run left: what it made itself, what it read, and else what its snapshot holds."""
+        own = _recorded(run)
+        if place.stage.replace(".", "-", 1) in own.entries or own.pointer(place.dataset) is not None:
+            return own
+        commit = snapshots.commit_of(self._root, run.id) or run.git.commit
+        if commit is None:
+            return own
+        whole = self.at_commit(commit)
+        return _Time(run.id, {**whole.entries, **own.entries}, whole.pointer)
+
+    # ------------------------------------------------------------ found
+
+    def _at(self, given: str, place: _Place, time: _Time) -> Named:
+        entry = time.entries.get(place.stage.replace(".", "-", 1)) if place.stage else None
+        if place.stage:
+            outs = entry.outs if entry is not None else ()
+            oid = next((out.md5 for out in outs if out.path == place.dataset), None)
+        else:
+            version = time.pointer(place.dataset)
+            oid = None if version is None else version.oid
+        if oid is None:
+            raise self._absent(given, place, time.when)
+        return Named(given, place.dataset, oid, place.inside, self._inside(given, oid, place.inside),
+                        place.stage, entry, time.when)  # fmt: skip
+
+    def _inside(self, given: str, oid: str, inside: str) -> str:
+        if not inside:
+            return oid
+        found = listing.part(self._files(oid), inside) if oid.endswith(".dir") else None
+        if found is None:
+            raise UsageError(f"{given} is not in that version ({oid[:8]})", hint=self._close(oid, inside))
+        return found.oid
+
+    def _files(self, oid: str) -> tuple[File, ...]:
+        return tuple(sorted(self._store.listing(oid)))
+
+    def _close(self, oid: str, inside: str) -> str:
+        names = [file.path for file in self._files(oid)] if oid.endswith(".dir") else []
+        close = get_close_matches(inside, names, 1)
+        return f"did you mean {close[0]}?" if close else f"it has {len(names)} files"
+
+    def _version(self, given: str, place: _Place, prefix: str) -> Named:
+        """The version of a dataset, or of a file of it, whose content hash begins so."""
+        found: dict[str, Named] = {}
+        for oid, entry, when in self._versions(place):
+            if not place.inside:
+                if oid.startswith(prefix):
+                    found.setdefault(oid, Named(given, place.dataset, oid, "", oid, place.stage, entry, when))
+                continue
+            with suppress(TrunklineError):
+                if (md5 := self._inside(given, oid, place.inside)).startswith(prefix):
+                    made = Named(given, place.dataset, oid, place.inside, md5, place.stage, entry, when)
+                    found.setdefault(md5, made)
+        return _only(given, found)
+
+    def _versions(self, place: _Place) -> Iterator[tuple[str, LockEntry | None, str]]:
+        """(content hash, entry of dvc.lock, time) of every version of a dataset that is known, newest first."""
+        name = place.stage.replace(".", "-", 1)
+        for time in self._times(place):
+            entry = time.entries.get(name) if place.stage else None
+            for out in entry.outs if entry is not None else ():
+                if out.path == place.dataset:
+                    yield out.md5, entry, time.when
+            if not place.stage and (version := time.pointer(place.dataset)) is not None:
+                yield version.oid, None, time.when
+
+    def _times(self, place: _Place) -> Iterator[_Time]:
+        now = self._time(place, "")
+        if now is not None:
+            yield now
+        file = LOCK if place.stage else place.dataset + pointers.SUFFIX
+        for commit in git.log_of(self._root, file, everywhere=True):
+            yield self.at_commit(commit.commit)
+        yield from map(_recorded, self._runs.each())
+
+    def _by_hash(self, given: str) -> Named:
+        """Something by its content hash alone: a version of a dataset, or a file of a present one."""
+        found: dict[str, Named] = {}
+        for place in self._datasets():
+            for oid, entry, when in self._versions(place):
+                if oid.startswith(given):
+                    found.setdefault(oid, Named(given, place.dataset, oid, "", oid, place.stage, entry, when))
+        return _only(given, found) if found else self._file_by_hash(given)
+
+    def _file_by_hash(self, given: str) -> Named:
+        found: dict[str, Named] = {}
+        for place in self._datasets():
+            seen: set[str] = set()
+            for oid, entry, when in self._versions(place):
+                if oid in seen or not oid.endswith(".dir"):
+                    continue
+                seen.add(oid)
+                with suppress(TrunklineError):
+                    for file in self._store.listing(oid):
+                        if file.md5.startswith(given):
+                            found.setdefault(
+                                file.md5,
+                                Named(
+                                    given, place.dataset, oid, file.path, file.md5, place.stage, entry, when
+                                ),
+                            )
+        return _only(given, found)
+
+    def _datasets(self) -> list[_Place]:
+        """Every dataset of now, and what dvc.lock names beside."""
+        sources = [_Place(f"data/{name}", "", "") for name in self._store.sources()]
+        refs = {stage.ref for stage in self._stages_or_none()}
+        refs |= {name.replace("-", ".", 1) for name in self._present()}
+        made = [_Place(f"data/{ref.replace('.', '/', 1)}", ref, "") for ref in sorted(refs)]
+        return [*sources, *made]
+
+    # ------------------------------------------------------------ errors
+
+    def _unknown(self, name: str) -> UsageError:
+        names = [*self._store.sources(), *(stage.ref for stage in self._stages_or_none())]
+        names += [stage.model.name for stage in self._stages_or_none() if stage.model is not None]
+        close = get_close_matches(name, names, 1)
+        some = f"did you mean {close[0]}?" if close else f"there are: {', '.join(sorted(names)[:8])}"
+        return UsageError(f"there is no dataset, stage, model or file {name!r}", hint=some)
+
+    def _absent(self, given: str, place: _Place, when: str) -> TrunklineError:
+        what = place.stage or place.dataset
+        if place.stage and all(place.stage != stage.ref for stage in self._stages_or_none()):
+            return self._unknown(place.stage)
+        if not when:
+            hint = f"type `trunkline run {place.stage}`" if place.stage else "type `trunkline put`"
+            return ProjectError(f"{what} has no version yet", where=given, hint=hint)
+        return UsageError(
+            f"{what} had no version at {when}",
+            hint=f"`trunkline versions {what.removeprefix('data/')}` lists them",
+        )
+
+
+def _recorded(run: RunRecord) -> _Time:
+    """What a run made, and what it read."""
+    made = {ref.replace(".", "-", 1): stage.entry for ref, stage in run.stages.items() if stage.entry}
+    read = {dep.path: Version(dep.md5, dep.size, dep.nfiles) for entry in made.values() for dep in entry.deps}
+    return _Time(run.id, made, read.get)
+
+
+def _parsed(text: bytes) -> Mapping[str, LockEntry]:
+    """The entries of a dvc.lock; none where it is not one (a conflict, an old format)."""
+    with suppress(TrunklineError, ValueError):
+        return lockfile.parse(text.decode("utf-8", "replace"))
+    return {}
+
+
+def _only(given: str, found: Mapping[str, Named]) -> Named:
+    if len(found) == 1:
+        return next(iter(found.values()))
+    if not found:
+        raise UsageError(
+            f"nothing here has the content {given!r}", hint="`trunkline versions` lists what has been"
+        )
+    some = ", ".join(sorted(found)[:3])
+    raise UsageError(f"{len(found)} contents begin so: {some}", hint="type more of it")
