@@ -13,6 +13,7 @@ import pytest
 
 from trunkline.digest import md5_file
 from trunkline.errors import MissingData
+from trunkline.ledger.records import Scene
 from trunkline.ledger.runs import RunLog, Runs
 from trunkline.lineage import Artifact, Graph, graph_json, render_text, walk
 from trunkline.lineage.recorded import Readers, Recorded
@@ -171,12 +172,12 @@ def test_the_run_that_made_it(project: Project, tmp_path: Path) -> None:
     shutil.copytree(project.root, root, symlinks=True)
     lock = lockfile.parse((root / "dvc.lock").read_text())
     state = git.state(str(root), ["stages"])
-    log = RunLog.begin(str(root), command="trunkline run", git=state, environment={"python": "3.11.7"})
+    log = RunLog.begin(str(root), command="trunkline run", scene=Scene(state, {"python": "3.11.7"}))
     for name in ("split", "train"):
         report = StageReport(f"p.{name}", "done", Decision.RUN, run=1, total=1, entry=lock[f"p-{name}"])
         log.stage_finished(report)
     log.finish("done")
-    again = RunLog.begin(str(root), command="trunkline run", git=state, environment={})
+    again = RunLog.begin(str(root), command="trunkline run", scene=Scene(state, {}))
     again.stage_finished(
         StageReport("p.train", "done", Decision.REUSE, reuse=1, total=1, entry=lock["p-train"])
     )

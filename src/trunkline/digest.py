@@ -76,6 +76,12 @@ def md5_bytes(data: bytes) -> str:
     return hashlib.md5(data, usedforsecurity=False).hexdigest()
 
 
+def sha256_file(path: str) -> str:
+    """The sha256 of a file's bytes, which those ask for whom MD5 is not enough."""
+    with open(path, "rb", buffering=0) as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
 def md5_file(path: str) -> str:
     """DVC's content hash of the file at `path`."""
     hasher = hashlib.md5(usedforsecurity=False)

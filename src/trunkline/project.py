@@ -27,6 +27,7 @@ from trunkline.store.store import DvcStore
 from trunkline.writer import writer_tag
 
 if TYPE_CHECKING:
+    from trunkline.archive import Archive
     from trunkline.artifacts import Artifacts
     from trunkline.engine.execute import Engine
     from trunkline.engine.works import RunPaths
@@ -75,10 +76,23 @@ class Project:
         """The deployment whose worktree this project is in; None for any other project."""
         return home.of(self.root)
 
-    @property
+    @cached_property
     def home(self) -> str:
-        """The root of the project whose records these are: of the user's own, for a deployed run."""
-        return self.root if self.deployed is None else self.deployed.home
+        """The root of the project whose records these are: of the user's own, for a deployed run or an experiment."""
+        if self.deployed is not None:
+            return self.deployed.home
+        return self._experiment[0] if self._experiment is not None else self.root
+
+    @cached_property
+    def _experiment(self) -> tuple[str, str] | None:
+        return home.experiment_of(self.root)
+
+    @cached_property
+    def archive(self) -> Archive:
+        """The records of runs in git."""
+        from trunkline.archive import Archive
+
+        return Archive(self.root, self.home, self._experiment[1] if self._experiment is not None else "")
 
     def __enter__(self) -> Project:
         return self
@@ -234,12 +248,9 @@ class Project:
         """Clear away what killed processes left; close the records of runs that ended without saying so."""
         self.store.tidy()
         if self.runs.abandoned():
-            from trunkline.store import lockfile
-
-            # a record that must be compared with a dvc.lock is of a `dvc repro`, and nobody types that here
-            text = _read_or_empty(self.home, lockfile.NAME)
-            with suppress(TrunklineError):  # a lock that cannot be read judges nothing: another time
-                self.runs.seal(lockfile.parse(text) if text else {})
+            with suppress(TrunklineError):  # what cannot be judged or kept now is another time
+                for record in self.runs.seal(self.archive.entries_after):
+                    self.archive.keep(record)
 
     def history(self) -> History:
         """What lineage asks: the workspace, the runs, git."""

@@ -17,6 +17,21 @@ def lock_of(tree: Tree, experiment: str) -> str:
     return tree.git("show", f"{ref}:dvc.lock").out
 
 
+def recorded(tree: Tree, experiment: str) -> None:
+    """The latest run is that of an experiment beside the workspace; git has its code."""
+    run = tree.trunkline("show", "--json").data
+    assert (run["runner"], run["state"]) == ("dvc", "done")
+    assert [stage["outcome"] for stage in run["stages"]] == ["committed"] * 2, "the third had the same inputs"
+    assert run["code"]["experiment"]
+    (ref,) = (
+        ref
+        for ref in tree.git("for-each-ref", "--format=%(refname)", "refs/trunkline/runs").out.split()
+        if ref.endswith(run["id"])
+    )
+    assert 'suffix: "?"' in tree.git("show", f"{ref}:pipelines/letters.yaml").out.replace("'", '"')
+    assert tree.trunkline("runs", "--json").data[0]["id"] == run["id"], experiment
+
+
 def test_an_experiment_in_the_workspace(ran: Tree) -> None:
     head = ran.git("rev-parse", "HEAD").out
     shout_louder(ran)
@@ -41,6 +56,7 @@ def test_an_experiment_beside_the_workspace(ran: Tree) -> None:
     ran.dvc("exp", "run", "-q", "--temp", "-n", "asking", "-S", f"{SUFFIX}=?")
     assert ran.published() == before
     assert ran.git("status", "--porcelain").out == ""
+    recorded(ran, "asking")
     settled(ran)
     replace(ran, "pipelines/letters.yaml", '"!"', '"?"')
     plan = ran.trunkline("plan", "--json").data["stages"]
@@ -58,6 +74,7 @@ def test_experiments_from_the_queue(ran: Tree) -> None:
     finally:
         ran.dvc("queue", "stop", "-q", "--kill")  # its worker would stay for a while
     assert ran.published() == before
+    recorded(ran, "asking")
     ran.dvc("exp", "apply", "-q", "asking")
     assert ran.read("data/letters/upper/a.txt") == "ALPHA?"
     settled(ran)

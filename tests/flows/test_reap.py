@@ -17,6 +17,7 @@ from trunkline.flows.ending import drain
 from trunkline.flows.reap import Reaper
 from trunkline.flows.state import mark_flow, marks
 from trunkline.ledger.owner import Owner, owner_of
+from trunkline.ledger.records import Scene
 from trunkline.ledger.runs import RunLog
 from trunkline.model import GitState
 
@@ -72,7 +73,7 @@ def state_of(api: Api, run: str, kind: str = "flow_runs") -> str:
 
 def recorded(tree: Kept, flow_run: str, owner: Owner | None = None, tasks: int = 0) -> None:
     """A record of the flow run, of this process or of another one."""
-    log = RunLog.begin(str(tree.root), command="trunkline run", git=GitState("", "", ()), environment={})
+    log = RunLog.begin(str(tree.root), command="trunkline run", scene=Scene(GitState("", "", ()), {}))
     log.flow({"id": flow_run, "url": f"{tree.state.pages}/runs", "tasks": tasks})
     if owner is not None:
         path = f".trunkline/runs/{log.id}/run.json"

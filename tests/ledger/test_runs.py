@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from trunkline.errors import CorruptData, ProjectError, StoreError, UsageError
+from trunkline.ledger.records import Scene
 from trunkline.ledger.runs import RunLog, RunRecord, Runs
 from trunkline.model import (
     Datum,
@@ -53,9 +54,7 @@ def entry(version: str = "1", rate: object = 0.5) -> LockEntry:
 
 
 def begin(root: Path, **changes: str) -> RunLog:
-    return RunLog.begin(
-        str(root), command="trunkline run", git=GIT, environment={"python": "3.11.7"}, **changes
-    )
+    return RunLog.begin(str(root), command="trunkline run", scene=Scene(GIT, {"python": "3.11.7"}), **changes)
 
 
 def plan() -> StagePlan:
@@ -154,7 +153,7 @@ def test_logs(tmp_path: Path) -> None:
 
 def test_what_is_long_is_capped_and_counted(tmp_path: Path) -> None:
     names = tuple(f"stages/{number}.py" for number in range(500))
-    log = RunLog.begin(str(tmp_path), command="x", git=GitState(None, None, names), environment={})
+    log = RunLog.begin(str(tmp_path), command="x", scene=Scene(GitState(None, None, names), {}))
     failed = failed_report().failures * 500
     log.stage_finished(report("failed", failures=failed))
     record = log.record()
@@ -255,16 +254,17 @@ def test_a_directory_that_cannot_be_written(tmp_path: Path) -> None:
 
 _STAGE_PROCESS = """
 import sys, time
+from trunkline.ledger.records import Scene
 from trunkline.ledger.runs import RunLog, Runs
 from trunkline.model import Decision, GitState, StageReport
 
 root, kind, name = sys.argv[1:4]
 if kind == "session":
     log = Runs(root).session(
-        int(sys.argv[4]), command="dvc repro", describe=lambda: (GitState(None, None), {"python": "3"})
+        int(sys.argv[4]), command="dvc repro", describe=lambda _: Scene(GitState(None, None), {"python": "3"})
     )
 else:
-    log = RunLog.begin(root, command="trunkline run", git=GitState(None, None), environment={})
+    log = RunLog.begin(root, command="trunkline run", scene=Scene(GitState(None, None), {}))
 log.stage_finished(StageReport(f"p.{name}", "done", Decision.RUN))
 print(log.id, log.created, flush=True)
 if kind == "killed":
@@ -284,7 +284,7 @@ def dvc() -> subprocess.Popen[bytes]:
 
 
 def session(root: Path, owner: subprocess.Popen[bytes]) -> RunLog:
-    return Runs(str(root)).session(owner.pid, command="dvc repro", describe=lambda: (GIT, {}))
+    return Runs(str(root)).session(owner.pid, command="dvc repro", describe=lambda _: Scene(GIT, {}))
 
 
 def test_processes_of_one_session_share_a_record(tmp_path: Path, dvc: subprocess.Popen[bytes]) -> None:
@@ -305,9 +305,9 @@ def end(process: subprocess.Popen[bytes]) -> None:
 
 
 def sealed(root: Path, lock: dict[str, LockEntry]) -> RunRecord:
-    (record,) = Runs(str(root)).seal(lock)
+    (record,) = Runs(str(root)).seal(lambda _: lock)
     assert Runs(str(root)).load(record.id) == record
-    assert Runs(str(root)).seal(lock) == ()
+    assert Runs(str(root)).seal(lambda _: lock) == ()
     return record
 
 
@@ -325,7 +325,7 @@ def test_a_session_whose_entries_are_in_the_lock_is_done(
     tmp_path: Path, dvc: subprocess.Popen[bytes]
 ) -> None:
     session(tmp_path, dvc).stage_finished(report(made=entry()))
-    assert Runs(str(tmp_path)).seal({"flights-clean": entry()}) == ()
+    assert Runs(str(tmp_path)).seal(lambda _: {"flights-clean": entry()}) == ()
     end(dvc)
     record = sealed(tmp_path, {"flights-clean": entry()})
     assert record.state == "done"
@@ -407,13 +407,13 @@ def test_a_mark_without_a_record_is_taken_away(tmp_path: Path) -> None:
     os.unlink(folder / log.id / "run.json")
     (folder / ".open" / log.id).write_text("no JSON")
     assert Runs(str(tmp_path)).abandoned() == (log.id,)
-    assert Runs(str(tmp_path)).seal({}) == ()
+    assert Runs(str(tmp_path)).seal(lambda _: {}) == ()
     assert Runs(str(tmp_path)).abandoned() == ()
 
 
 def test_nothing_to_seal_creates_nothing(tmp_path: Path) -> None:
     assert Runs(str(tmp_path)).abandoned() == ()
-    assert Runs(str(tmp_path)).seal({}) == ()
+    assert Runs(str(tmp_path)).seal(lambda _: {}) == ()
     assert list(tmp_path.iterdir()) == []
 
 
@@ -454,7 +454,7 @@ def test_a_run_that_came_to_no_record_is_removed(tmp_path: Path) -> None:
     directory = abandoned(tmp_path)
     (directory / "run.json.812.tmp").write_text("{")
     assert Runs(str(tmp_path)).load("latest").state == "done"
-    assert Runs(str(tmp_path)).seal({}) == ()
+    assert Runs(str(tmp_path)).seal(lambda _: {}) == ()
     assert not directory.exists()
     assert Runs(str(tmp_path)).abandoned() == ()
 
@@ -472,7 +472,7 @@ def test_a_record_that_cannot_be_sealed_is_sealed_another_time(tmp_path: Path) -
     (tmp_path / ".trunkline/runs/.open" / log.id).write_text(json.dumps(_DEAD))
     in_the_way = Path(log.directory, f"run.json.{os.getpid()}.tmp")  # as a full disk would be
     in_the_way.mkdir()
-    assert Runs(str(tmp_path)).seal({}) == ()
+    assert Runs(str(tmp_path)).seal(lambda _: {}) == ()
     assert Runs(str(tmp_path)).abandoned() == (log.id,)
     in_the_way.rmdir()
-    assert [record.state for record in Runs(str(tmp_path)).seal({})] == ["interrupted"]
+    assert [record.state for record in Runs(str(tmp_path)).seal(lambda _: {})] == ["interrupted"]

@@ -10,7 +10,7 @@ import pytest
 from tests.support import Tree
 from trunkline.store import snapshots
 
-NAME = "2026-11/019aacb5-6c1e-7d33-b0c4-8f1f0b2f6a9e"
+RUN = "019aacb5-6c1e-7d33-b0c4-8f1f0b2f6a9e"
 
 
 @pytest.fixture
@@ -61,15 +61,15 @@ def test_a_snapshot_is_the_tree_as_it_is_and_touches_nothing(edited: Tree) -> No
     }
     assert snapshot.parent == edited.git("rev-parse", "HEAD").out.strip()
     assert snapshot.left_out == ()
-    commit = snapshots.keep(str(edited.root), NAME, snapshot, {".trunkline/run.json": b"{}\n"}, "A run\n")
+    commit = snapshots.keep(str(edited.root), RUN, snapshot, {".trunkline/run.json": b"{}\n"}, "A run\n")
     assert everything(edited) == before
     assert edited.git("show", f"{commit}:.trunkline/run.json").out == "{}\n"
     assert edited.git("log", "-1", "--format=%an %ae %cn %s %P", commit).out.split() == [
         *("trunkline", "trunkline@localhost", "trunkline", "A", "run"),
         snapshot.parent,
     ]
-    assert snapshots.kept(str(edited.root)) == {NAME: commit}
-    snapshots.forget(str(edited.root), NAME)
+    assert snapshots.kept(str(edited.root)) == {RUN: commit}
+    snapshots.forget(str(edited.root), RUN)
     assert snapshots.kept(str(edited.root)) == {}
 
 
@@ -85,7 +85,7 @@ def test_a_project_below_the_top_and_a_repository_without_a_commit(tmp_path: Pat
     root = str(tmp_path / "below")
     snapshot = snapshots.take(root, ["stages/a.py"])
     assert snapshot.parent is None
-    commit = snapshots.keep(root, NAME, snapshot, {"dvc.lock": b"x\n"}, "A run\n")
+    commit = snapshots.keep(root, RUN, snapshot, {"dvc.lock": b"x\n"}, "A run\n")
     assert top.git("ls-tree", "-r", "--name-only", commit).out.split() == [
         "below/dvc.lock",
         "below/stages/a.py",
@@ -97,8 +97,8 @@ def test_neither_identity_nor_hooks_nor_signatures_are_the_users(edited: Tree) -
     hook = edited.write(".git/hooks/reference-transaction", "#!/bin/sh\nexit 1\n")
     hook.chmod(0o755)
     snapshot = snapshots.take(str(edited.root), [])
-    snapshots.keep(str(edited.root), NAME, snapshot, {}, "A run\n")
-    assert NAME in snapshots.kept(str(edited.root))
+    snapshots.keep(str(edited.root), RUN, snapshot, {}, "A run\n")
+    assert RUN in snapshots.kept(str(edited.root))
 
 
 @pytest.mark.parametrize(

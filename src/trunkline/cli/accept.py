@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 
 from trunkline.cli.output import Answer
 from trunkline.cli.record import describe
 from trunkline.engine.accept import Acceptance, Acceptor
-from trunkline.errors import UsageError
+from trunkline.errors import TrunklineError, UsageError
+from trunkline.ledger.ids import uuid7
 from trunkline.ledger.runs import RunLog
 from trunkline.model import Decision, Reason, ReasonKind, Stage, StagePlan, StageReport
 from trunkline.plan.explain import sentence
@@ -49,11 +50,11 @@ def _accepted(project: Project, acceptor: Acceptor, found: list[Acceptance]) -> 
 
     project.compile()
     refs = " ".join(acceptance.stage.ref for acceptance in found)
-    state, environment = describe(project)
+    run_id = uuid7()
+    scene = describe(project, run_id)
     by = git.author(project.root)
-    log = RunLog.begin(
-        project.home, command=f"trunkline run --accept {refs}", git=state, environment=environment
-    )
+    command = f"trunkline run --accept {refs}"
+    log = RunLog.begin(project.home, command=command, scene=scene, run_id=run_id)
     ended = "failed"
     try:
         for acceptance in found:
@@ -64,6 +65,8 @@ def _accepted(project: Project, acceptor: Acceptor, found: list[Acceptance]) -> 
         raise
     finally:
         log.finish(ended)
+        with suppress(TrunklineError):  # `runs rebuild` tries again
+            project.archive.keep(log.record())
     return log.id
 
 

@@ -67,7 +67,7 @@ def _stage(project: Project, stage: Stage, owner: tuple[int, str] | None, as_jso
     printer = Printer([stage.ref], quiet=as_json)
     command = owner[1] if owner else f"trunkline exec {stage.ref}"
     log = project.runs.session(
-        owner[0] if owner else os.getpid(), command=command, describe=lambda: describe(project)
+        owner[0] if owner else os.getpid(), command=command, describe=lambda run_id: describe(project, run_id)
     )
     recorder = Recorder(project, command, printer, log=log)
     printer.line(f"run {log.id}")

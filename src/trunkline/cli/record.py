@@ -21,12 +21,21 @@ from trunkline.cli.progress import (
     why,
 )
 from trunkline.engine.works import RunPaths
+from trunkline.errors import TrunklineError
 from trunkline.flows.flow import Told
+from trunkline.ledger.records import Scene
 from trunkline.ledger.runs import FOLDER, RunLog
 from trunkline.ledger.states import StatesLog
-from trunkline.model import Datum, GitState, Outcome, Stage, StagePlan, StageReport
+from trunkline.model import Datum, Outcome, Stage, StagePlan, StageReport
 from trunkline.ports import Listener
 from trunkline.project import Project
+
+_SETTINGS = (
+    "dvc.yaml",
+    "prefect.yaml",
+    ".dvcignore",
+    ".dvc/config",
+)  # beside the code, they decide what a run does
 
 
 class Show(Listener, Protocol):
@@ -92,7 +101,7 @@ class Recorder:
         if report.state == "failed":
             self._begin()
         if self.log is not None and report.state != "up_to_date":
-            self.log.stage_finished(report)
+            self.log.stage_finished(report, self._digests(report))
             self.log.log(f"{report.stage}  {summary(report)}")
             for failed in report.failures:
                 self.log.log(failure_text(report.stage, failed))
@@ -116,20 +125,32 @@ class Recorder:
 
     def _begin(self) -> RunLog:
         if self.log is None:
-            state, environment = describe(self._project)
-            self.log = RunLog.begin(
-                self._project.home, command=self._command, git=state, environment=environment, run_id=self.id
-            )
+            scene = describe(self._project, self.id)
+            self.log = RunLog.begin(self._project.home, command=self._command, scene=scene, run_id=self.id)
         return self.log
 
     def finish(self, state: str) -> None:
         """The run is over."""
         if self.log is not None:
             self.log.finish(state)
+            try:
+                self._project.archive.keep(self.log.record())
+            except TrunklineError as error:
+                self._printer.line(f"  not in git yet: {error.message}; `trunkline runs rebuild` tries again")
+
+    def _digests(self, report: StageReport) -> Mapping[str, str]:
+        """sha256 of the model, the metrics and the manifest that a stage left."""
+        if report.entry is None:
+            return {}
+        from trunkline.archive import digests
+
+        stage = self._project.stage(report.stage)
+        names = [*stage.metrics, *([stage.model.path] if stage.model is not None else [])]
+        return digests(self._project.root, [f"{stage.path}/{name}" for name in names], [stage.manifest_path])
 
 
-def describe(project: Project) -> tuple[GitState, Mapping[str, object]]:
-    """What is checked out, and what it runs with."""
+def describe(project: Project, run_id: str) -> Scene:
+    """What is checked out, what it runs with, and the code as a tree of git."""
     from trunkline.ledger.environment import capture
     from trunkline.store import git
 
@@ -137,7 +158,11 @@ def describe(project: Project) -> tuple[GitState, Mapping[str, object]]:
     state = git.state(project.root, paths)
     if project.deployed is not None:  # detached at a commit of the branch
         state = state._replace(branch=project.deployed.branch or None, worktree=project.deployed.name)
-    return state, capture(project.root)
+    names = {name for stage in project.stages for name in stage.secrets}
+    secrets = [os.environ[name] for name in sorted(names) if name in os.environ]
+    files = [*_code(project), *project.pipeline_texts, *project.store.sources().values(), *_SETTINGS]
+    code = project.archive.code(run_id, files, secrets)
+    return Scene(state, capture(project.root), code)
 
 
 def _code(project: Project) -> list[str]:

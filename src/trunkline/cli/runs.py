@@ -16,6 +16,13 @@ from trunkline.project import Project
 
 def arguments_runs(parser: argparse.ArgumentParser) -> None:
     """The arguments of `runs`."""
+    parser.add_argument(
+        "action",
+        nargs="?",
+        choices=("rebuild",),
+        metavar="rebuild",
+        help="make the records here from those in git, and those in git from these, where some are missing",
+    )
     parser.add_argument("-n", "--limit", type=count, default=20, help="how many (default: 20)")
 
 
@@ -27,9 +34,11 @@ def arguments_show(parser: argparse.ArgumentParser) -> None:
 
 
 def command_runs(args: argparse.Namespace) -> Answer:
-    """The runs, newest first."""
+    """The runs, newest first; or make what is missing of them."""
     with Project.find() as project:
         project.seal()
+        if args.action == "rebuild":
+            return _rebuilt(project)
         records = project.runs.list(args.limit)
     return Answer([_row(record) for record in records], lambda: _table(records))
 
@@ -45,6 +54,12 @@ def command_show(args: argparse.Namespace) -> Answer:
 
 
 # ---------------------------------------------------------------- runs
+
+
+def _rebuilt(project: Project) -> Answer:
+    done = project.archive.rebuild(project.runs)
+    text = f"{done.restored} runs restored from git, {done.kept} brought into it"
+    return Answer(done._asdict(), lambda: text)
 
 
 def _row(record: RunRecord) -> dict[str, Any]:

@@ -5,6 +5,7 @@
      "git": {"commit": "1a2b3c…", "branch": "main", "dirty": true, "dirty_files": ["stages/clean.py"]},
      "environment": {"python": "3.11.7", …}, "owner": {"pid": 4242, "started": "257268", "boot": "…"},
      "flow": {"id": "3f1c…", "url": "http://127.0.0.1:4200/runs/flow-run/3f1c…", "tasks": 6},
+     "code": {"tree": "8c1d…", "parent": "1a2b3c…", "left_out": [{"path": "stages/big.bin", "reason": "…"}]},
      "stages": {"flights.clean": {
         "state": "done", "decision": "run", "outcome": "committed",
         "reasons": [{"kind": "file_added", "subject": "2013-12-31.parquet", "old": "", "new": ""}],
@@ -12,11 +13,14 @@
         "started": "…", "ended": "…", "seconds": 0.4, "transform": "…",
         "version": "5d41….dir", "manifest": "7d79….dir",
         "entry": {"cmd": "…", "deps": [{"path": "…", "md5": "…", "size": 1, "nfiles": 2}], "params": {…}, "outs": […]},
+        "sha256": {"data/flights/train/model.onnx": "9f2c…"},
         "failures": [{"datum": "…", "name": "…", "inputs": […], "kind": "ValueError", "message": "…", …}]}}}
 
 A reader ignores what it does not know and refuses a higher `schema`. States of a run: running, done,
 failed, interrupted, superseded (what it made was never seen in dvc.lock, because a later run made the
-same stages). `flow` is the Prefect flow run, {} where there was none. A deployed run's `git` has one key
+same stages). `code` is the working tree as a tree of git (`snapshots`), with `experiment` where `dvc exp`
+made it beside the workspace. `sha256` is of the models and metrics, and of the manifest: of the lines that
+`sha256sum` prints for its files, sorted by name. `flow` is the Prefect flow run, {} where there was none. A deployed run's `git` has one key
 more, the "worktree" that it worked in; its `branch` is the one that it tracks. `outcome` of a stage:
 committed, superseded, uncommitted, "" while it is not known.
 """
@@ -28,7 +32,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from trunkline.errors import CorruptData, ProjectError, StoreError
 from trunkline.ledger.owner import Owner
@@ -48,6 +52,14 @@ SCHEMA = 1
 MANY = 100  # of what can be long, a record keeps so many; counts are of all
 
 
+class Scene(NamedTuple):
+    """What a run begins in: what is checked out, the environment, and the code as `RunRecord.code` has it."""
+
+    git: GitState
+    environment: Mapping[str, object]
+    code: Mapping[str, object] = {}  # nobody changes it
+
+
 @dataclass(frozen=True, slots=True)
 class StageRecord:
     """One stage of a run. `state`: running, done, failed, waiting, up_to_date, skipped, interrupted."""
@@ -65,6 +77,7 @@ class StageRecord:
     failures: tuple[Mapping[str, Any], ...] = ()
     error: str = ""
     outcome: str = ""
+    sha256: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def version(self) -> str:
@@ -93,6 +106,12 @@ class RunRecord:
     seconds: float = 0.0
     flow: Mapping[str, Any] = field(default_factory=dict)
     stages: Mapping[str, StageRecord] = field(default_factory=dict)
+    code: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def experiment(self) -> str:
+        """The directory in which `dvc exp run` made it, by its name; "" for any other run."""
+        return str(self.code.get("experiment", ""))
 
     @property
     def pipelines(self) -> tuple[str, ...]:
@@ -238,6 +257,7 @@ def _head_json(record: RunRecord) -> str:
         "environment": dict(record.environment),
         "owner": record.owner._asdict(),
         "flow": dict(record.flow),
+        "code": dict(record.code),
     }
     return json.dumps(data, indent=1, default=str)
 
@@ -258,6 +278,7 @@ def _stage_json(stage: StageRecord) -> dict[str, Any]:
         "entry": None if stage.entry is None else _entry_json(stage.entry),
         "failures": [dict(failure) for failure in stage.failures],
         "error": stage.error,
+        "sha256": dict(stage.sha256),
     }
 
 
@@ -301,6 +322,7 @@ def _record(data: Mapping[str, Any]) -> RunRecord:
         environment=data["environment"],
         owner=Owner(data["owner"]["pid"], data["owner"]["started"], data["owner"]["boot"]),
         flow=data.get("flow", {}),
+        code=data.get("code", {}),
         stages={ref: _stage(ref, stage) for ref, stage in data["stages"].items()},
     )
 
@@ -323,6 +345,7 @@ def _stage(ref: str, data: Mapping[str, Any]) -> StageRecord:
         reasons=tuple(map(_reason, data["reasons"])),
         entry=None if entry is None else _entry(entry),
         failures=tuple(data["failures"]),
+        sha256=data.get("sha256", {}),
         **{name: data[name] for name in from_fields},
     )
 

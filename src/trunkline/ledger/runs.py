@@ -34,6 +34,7 @@ from trunkline.ledger.ids import is_id, run_time, uuid7
 from trunkline.ledger.owner import Owner, owner_of
 from trunkline.ledger.records import (
     RunRecord,
+    Scene,
     StageRecord,
     Texts,
     from_json,
@@ -44,7 +45,7 @@ from trunkline.ledger.records import (
     to_json,
     utc,
 )
-from trunkline.model import GitState, LockEntry, StagePlan, StageReport
+from trunkline.model import LockEntry, StagePlan, StageReport
 from trunkline.points import Point, reached
 
 __all__ = ["RunLog", "RunRecord", "Runs", "StageRecord"]
@@ -54,6 +55,7 @@ _RECORD = "run.json"
 _OPEN = ".open"
 _Stat = tuple[int, int, int]
 _ASIDE = ".tmp"
+NO_DIGESTS: Mapping[str, str] = {}
 _VERSION = re.compile(rb'"version": "([^"]+)"')
 
 
@@ -74,15 +76,14 @@ class RunLog:
         root: str,
         *,
         command: str,
-        git: GitState,
-        environment: Mapping[str, object],
+        scene: Scene,
         runner: str = "trunkline",
         run_id: str = "",
     ) -> RunLog:
         """A new run, owned by this process; under `run_id` where one has been told the user already."""
         folder = os.path.join(root, FOLDER)
         with _locked(folder):
-            return _begin(folder, _myself(), runner, command, git, environment, run_id)
+            return _begin(folder, _myself(), runner, command, scene, run_id)
 
     def stage_started(self, plan: StagePlan) -> None:
         """A stage begins."""
@@ -92,11 +93,14 @@ class RunLog:
         self._change(lambda record: _with_stage(record, begun))
         reached(Point.STAGE_BEGUN)
 
-    def stage_finished(self, report: StageReport) -> None:
-        """A stage is settled."""
-        self._change(
-            lambda record: _with_stage(record, stage_ended(report, committed=record.runner == "trunkline"))
-        )
+    def stage_finished(self, report: StageReport, sha256: Mapping[str, str] = NO_DIGESTS) -> None:
+        """A stage is settled; `sha256` of what it left, by path."""
+
+        def settled(record: RunRecord) -> RunRecord:
+            ended = stage_ended(report, committed=record.runner == "trunkline")
+            return _with_stage(record, replace(ended, sha256=sha256))
+
+        self._change(settled)
 
     def flow(self, flow: Mapping[str, object]) -> None:
         """The Prefect flow run that shows this run: id, url, tasks."""
@@ -218,23 +222,34 @@ class Runs:
         owner_pid: int,
         *,
         command: str,
-        describe: Callable[[], tuple[GitState, Mapping[str, object]]],
+        describe: Callable[[str], Scene],
     ) -> RunLog:
         """The run that the `dvc` process with this pid owns; begun where it is the first stage.
 
-        `describe` is called for a new one only. `created` of the answer says which it was.
+        `describe` is called for a new one only, with its id. `created` of the answer says which it was.
         """
         owner = owner_of(owner_pid) or _myself()
         with _locked(self._folder):
             for run_id, other in _open_runs(self._folder):
                 if other == owner:
                     return RunLog(self._folder, run_id, created=False)
-            return _begin(self._folder, owner, "dvc", command, *describe())
+            run_id = uuid7()
+            return _begin(self._folder, owner, "dvc", command, describe(run_id), run_id)
 
     def under_way(self, run_id: str) -> bool:
         """Whether a run goes on: it has not ended, and its owner lives."""
         mine = (owner for name, owner in _open_runs(self._folder) if name == run_id)
         return any(owner is not None and owner.lives() for owner in mine)
+
+    def restore(self, run_id: str, files: Mapping[str, bytes]) -> None:
+        """Make the directory of a run that is over, its record last; a record that is there is replaced."""
+        directory = os.path.join(self._folder, run_id)
+        with _locked(self._folder):
+            for path in sorted(files, key=lambda path: path == _RECORD):
+                full = os.path.join(directory, path)
+                with recording(full):
+                    os.makedirs(os.path.dirname(full), exist_ok=True)
+                _replace(full, files[path])
 
     # ------------------------------------------------------------ seal
 
@@ -244,8 +259,8 @@ class Runs:
             run_id for run_id, owner in _open_runs(self._folder) if owner is None or not owner.lives()
         )
 
-    def seal(self, lock: Mapping[str, LockEntry]) -> tuple[RunRecord, ...]:
-        """Close what is abandoned, comparing it with the entries of dvc.lock by DVC's stage name."""
+    def seal(self, lock: Callable[[RunRecord], Mapping[str, LockEntry]]) -> tuple[RunRecord, ...]:
+        """Close what is abandoned, comparing it with the entries of its dvc.lock by DVC's stage name."""
         ids = self.abandoned()
         if not ids:
             return ()
@@ -254,7 +269,7 @@ class Runs:
             for run_id in ids:
                 record = self._folder_record(run_id)
                 if record is not None and record.state == "running":
-                    record = self._sealed(record, lock)
+                    record = self._sealed(record, lock(record))
                     try:
                         _save(self._folder, record)
                     except StoreError:  # a full disk: its mark stays, for another time
@@ -362,8 +377,7 @@ def _begin(
     owner: Owner,
     runner: str,
     command: str,
-    git: GitState,
-    environment: Mapping[str, object],
+    scene: Scene,
     run_id: str = "",
 ) -> RunLog:
     ignore = os.path.join(folder, ".gitignore")
@@ -381,7 +395,8 @@ def _begin(
         os.mkdir(os.path.join(folder, run_id))
     reached(Point.RUN_FOLDER)
     started = utc(run_time(run_id))
-    _save(folder, RunRecord(run_id, "running", runner, command, started, git, owner, environment))
+    record = RunRecord(run_id, "running", runner, command, started, scene.git, owner, scene.environment)
+    _save(folder, replace(record, code=scene.code))
     reached(Point.RUN_BEGUN)
     return RunLog(folder, run_id, created=True)
 
@@ -436,11 +451,11 @@ def _save(folder: str, record: RunRecord, texts: Texts | None = None) -> None:
     _replace(os.path.join(folder, record.id, _RECORD), to_json(record, texts))
 
 
-def _replace(path: str, text: str) -> None:
+def _replace(path: str, data: str | bytes) -> None:
     """Write a file as a whole, so that nobody sees half of it."""
     beside = f"{path}.{os.getpid()}{_ASIDE}"
     with recording(path):
-        with open(beside, "w", encoding="utf-8", errors="surrogateescape") as stream:
-            stream.write(text)
+        with open(beside, "wb") as stream:
+            stream.write(data if isinstance(data, bytes) else data.encode("utf-8", "surrogateescape"))
         reached(Point.RECORD_ASIDE)
         os.replace(beside, path)

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 FOLDER = ".trunkline/worktrees"
 _MARK = f"/{FOLDER}/"
+_EXPERIMENT = "/.dvc/tmp/exps/"
 
 
 class Deployed(NamedTuple):
@@ -38,6 +39,15 @@ def of(root: str) -> Deployed | None:
         return None
     name = rest.partition("/")[0]
     return Deployed(home, name, read_branch(home, name))
+
+
+def experiment_of(root: str) -> tuple[str, str] | None:
+    """The project for which DVC runs an experiment beside the workspace, at `root`, and the name of that place.
+
+    None for any other project.
+    """
+    home, mark, rest = root.rpartition(_EXPERIMENT)
+    return (home, rest) if mark and rest and os.path.isdir(os.path.join(home, ".dvc")) else None
 
 
 def note(home: str, name: str) -> str:

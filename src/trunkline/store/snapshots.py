@@ -77,33 +77,46 @@ def take(root: str, code: Collection[str], secrets: Sequence[str] = ()) -> Snaps
 
 def name_of(run_id: str) -> str:
     """The name of a run's record: the month that its id tells, and the id."""
-    return f"{time.strftime('%Y-%m', time.gmtime(int(run_id[:8] + run_id[9:13], 16) / 1000))}/{run_id}"
+    return f"{time.strftime('%Y-%m', time.gmtime(_time_of(run_id)))}/{run_id}"
 
 
-def keep(root: str, name: str, snapshot: Snapshot, files: Mapping[str, bytes], message: str) -> str:
-    """Commit a snapshot with these files of the project beside it, as the record `name`; the commit.
+def _time_of(run_id: str) -> float:
+    """The seconds since 1970 that are in the id: the same run is the same commit wherever it is made."""
+    return int(run_id[:8] + run_id[9:13], 16) / 1000
 
-    `name` is the run's month and id. A record that is there already is replaced. Raises ProjectError.
+
+def keep(root: str, run_id: str, snapshot: Snapshot, files: Mapping[str, bytes], message: str) -> str:
+    """Commit a snapshot, with these files of the project beside it, as the record of a run; the commit.
+
+    A record that is there already is replaced. Raises ProjectError.
     """
     place = Place.of(root)
-    with _index(place, empty=True) as index:
-        call(place.top, *_QUIET, "read-tree", snapshot.tree, extra=index)
-        lines = [f"100644 {_blob(place, data)}\t{place.full(path)}\0" for path, data in files.items()]
-        data = "".join(lines).encode("utf-8", "surrogateescape")
-        call(place.top, *_QUIET, "update-index", "--add", "-z", "--index-info", data=data, extra=index)
-        tree = text(call(place.top, *_QUIET, "write-tree", extra=index)).strip()
-    parents = ["-p", snapshot.parent] if snapshot.parent else []
-    written = message.encode("utf-8", "surrogateescape")
-    commit = text(call(root, "commit-tree", tree, *parents, data=written, extra=_IDENTITY)).strip()
-    call(root, *_QUIET, "update-ref", f"{RUNS}/{name}", commit)
-    return commit
+    ref = f"{RUNS}/{name_of(run_id)}"
+    parent = [f"from {snapshot.parent}".encode()] if snapshot.parent else []
+    lines = [
+        f"commit {ref}".encode(),
+        f"committer trunkline <trunkline@localhost> {int(_time_of(run_id))} +0000".encode(),
+        _data(message.encode("utf-8", "surrogateescape")),
+        *parent,
+        f'M 040000 {snapshot.tree} ""'.encode(),
+    ]
+    for path, content in files.items():
+        name = place.full(path).replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+        lines += [f'M 100644 inline "{name}"'.encode("utf-8", "surrogateescape"), _data(content)]
+    call(root, *_QUIET, "fast-import", "--quiet", "--force", "--done",
+         data=b"\n".join([*lines, b"done", b""]))  # fmt: skip
+    return commit_of(root, run_id) or ""
+
+
+def _data(content: bytes) -> bytes:
+    return b"data %d\n%s" % (len(content), content)
 
 
 def kept(root: str) -> dict[str, str]:
-    """The commits of all records by name, oldest first."""
+    """The commits of all records by run, oldest first."""
     out = call(root, "for-each-ref", "--format=%(objectname) %(refname)", "--sort=refname", RUNS)
     pairs = [line.split(" ", 1) for line in text(out).splitlines()]
-    return {ref.removeprefix(f"{RUNS}/"): commit for commit, ref in pairs}
+    return {ref.rpartition("/")[2]: commit for commit, ref in pairs}
 
 
 def commit_of(root: str, run_id: str) -> str | None:
@@ -112,9 +125,33 @@ def commit_of(root: str, run_id: str) -> str | None:
     return None if code else text(out).strip()
 
 
-def forget(root: str, name: str) -> None:
+def tree_of(root: str, commit: str) -> str:
+    """The tree of a commit. Raises ProjectError."""
+    return text(call(root, "rev-parse", "--verify", f"{commit}^{{tree}}")).strip()
+
+
+def fetch(root: str, other: str, run_id: str) -> None:
+    """Bring the record of a run from another repository on this disk into that of `root`. Raises ProjectError."""
+    ref = f"{RUNS}/{name_of(run_id)}"
+    call(root, *_QUIET, "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", other, f"+{ref}:{ref}")
+
+
+def experiments(root: str, limit: int) -> list[str]:
+    """The commits of DVC's experiments, newest first."""
+    out = call(
+        root,
+        "for-each-ref",
+        "--format=%(objectname)",
+        "--sort=-committerdate",
+        f"--count={limit}",
+        "refs/exps",
+    )
+    return text(out).split()
+
+
+def forget(root: str, run_id: str) -> None:
     """Drop a record. Git removes its objects with its next collection."""
-    call(root, *_QUIET, "update-ref", "-d", f"{RUNS}/{name}")
+    call(root, *_QUIET, "update-ref", "-d", f"{RUNS}/{name_of(run_id)}")
 
 
 # ---------------------------------------------------------------- the copy of the index
