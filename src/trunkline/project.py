@@ -7,7 +7,7 @@ needed: a command that has nothing to do must not pay for pandas, DVC or Parquet
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import cached_property
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from trunkline.lineage import History
     from trunkline.ports import Listener, Pool
     from trunkline.runners.shipping import CodeOf
+    from trunkline.sharing import Sharing
     from trunkline.sources import Sources
     from trunkline.store.home import Deployed
     from trunkline.store.manifest import Shard
@@ -275,6 +276,35 @@ class Project:
         from trunkline.artifacts import Artifacts
 
         return Artifacts(self.root, self.store, self.runs, lambda: self.stages)
+
+    def sharing(self, remote: str = "") -> Sharing:
+        """What goes to others and comes from them, by origin and a DVC remote ("": the default one)."""
+        from trunkline.sharing import Sharing
+        from trunkline.store.transfer import Transfer
+
+        return Sharing(self.home, self.archive, self.runs, Transfer(self.root, remote))
+
+    def named_now(self) -> set[str]:
+        """The versions that dvc.lock and the pointers name."""
+        pointers = (self.store.pointer(file) for file in self.store.sources().values())
+        outs = (out.md5 for entry in self.store.lock_entries().values() for out in entry.outs)
+        return {*outs, *(version.oid for version in pointers if version is not None)}
+
+    def in_cache(self, oid: str) -> bool:
+        """Whether the cache has a version, and all that it lists."""
+        if not os.path.exists(self.store.object_path(oid)):
+            return False
+        return not oid.endswith(".dir") or not self.store.evicted(self.store.listing(oid))
+
+    def learn(self, manifests: Iterable[str]) -> int:
+        """Know the results that these manifests record, as far as the cache has them; how many were new."""
+        new = 0
+        for oid in manifests:
+            rows = None if self.ledger.knows(oid) else self.manifest(oid)
+            if rows is not None:
+                self.ledger.learn(oid, rows)
+                new += 1
+        return new
 
     def manifest(self, oid: str) -> tuple[ManifestRow, ...] | None:
         """The datums of a stage as its manifest of this hash has them; None where the cache has not got it."""

@@ -50,6 +50,8 @@ COMMANDS = {
     "datums": Command("datums", "a stage's datums: what would become of each, or became of it in a run"),
     "rm": Command("data", "remove files from a source dataset and commit its new version"),
     "versions": Command("data", "the versions of a dataset or a model, from git"),
+    "push": Command("sharing", "send the records of runs, manifests and data to where others find them"),
+    "pull": Command("sharing", "bring what others have sent: records of runs, manifests and data"),
     "runs": Command("runs", "the runs, newest first"),
     "show": Command("runs", "one run: its stages, counts, times, failures"),
     "logs": Command("logs", "what a run printed, or its datums; with --follow as it comes"),

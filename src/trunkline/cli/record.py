@@ -162,7 +162,14 @@ def describe(project: Project, run_id: str) -> Scene:
     secrets = [os.environ[name] for name in sorted(names) if name in os.environ]
     files = [*_code(project), *project.pipeline_texts, *project.store.sources().values(), *_SETTINGS]
     code = project.archive.code(run_id, files, secrets)
-    return Scene(state, capture(project.root), code)
+    return Scene(state, capture(project.root), {**code, "sources": _sources(project)})
+
+
+def _sources(project: Project) -> dict[str, str]:
+    """The version of every source dataset, as its pointer says it."""
+    pointers = {path.removesuffix(".dvc"): path for path in project.store.sources().values()}
+    versions = {path: project.store.pointer(file) for path, file in pointers.items()}
+    return {path: version.oid for path, version in versions.items() if version is not None}
 
 
 def _code(project: Project) -> list[str]:

@@ -5,7 +5,8 @@
      "git": {"commit": "1a2b3c…", "branch": "main", "dirty": true, "dirty_files": ["stages/clean.py"]},
      "environment": {"python": "3.11.7", …}, "owner": {"pid": 4242, "started": "257268", "boot": "…"},
      "flow": {"id": "3f1c…", "url": "http://127.0.0.1:4200/runs/flow-run/3f1c…", "tasks": 6},
-     "code": {"tree": "8c1d…", "parent": "1a2b3c…", "left_out": [{"path": "stages/big.bin", "reason": "…"}]},
+     "code": {"tree": "8c1d…", "parent": "1a2b3c…", "left_out": [{"path": "stages/big.bin", "reason": "…"}],
+              "sources": {"data/flights_raw": "2bb1….dir"}},
      "stages": {"flights.clean": {
         "state": "done", "decision": "run", "outcome": "committed",
         "reasons": [{"kind": "file_added", "subject": "2013-12-31.parquet", "old": "", "new": ""}],
@@ -18,7 +19,7 @@
 
 A reader ignores what it does not know and refuses a higher `schema`. States of a run: running, done,
 failed, interrupted, superseded (what it made was never seen in dvc.lock, because a later run made the
-same stages). `code` is the working tree as a tree of git (`snapshots`), with `experiment` where `dvc exp`
+same stages). `code` is the working tree as a tree of git (`snapshots`) and the versions of the source datasets, with `experiment` where `dvc exp`
 made it beside the workspace. `sha256` is of the models and metrics, and of the manifest: of the lines that
 `sha256sum` prints for its files, sorted by name. `flow` is the Prefect flow run, {} where there was none. A deployed run's `git` has one key
 more, the "worktree" that it worked in; its `branch` is the one that it tracks. `outcome` of a stage:
