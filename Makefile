@@ -17,7 +17,7 @@ WORKERS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); echo $
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DVC_NO_ANALYTICS := 1
 
-.PHONY: help setup run one-more-day test test-all check format torture bench docs lock clean
+.PHONY: help setup run one-more-day test test-all check format reproduce-all torture bench docs lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1|\2/p' Makefile | awk -F'|' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -48,6 +48,9 @@ check: setup ## ruff, mypy, the import contracts, and whether dvc.yaml is up to 
 format: setup ## rewrite the source as ruff formats it
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+reproduce-all: setup ## make every recorded run again, and say how many come out bit for bit
+	@$(BIN)/trunkline reproduce --all $(ARGS)
 
 torture: setup ## kill trunkline N times, at every point and at any moment, and see what holds
 	@$(BIN)/python -m tests.torture --n $(N) --seed $(SEED) $(ARGS)

@@ -50,6 +50,9 @@ COMMANDS = {
     "datums": Command("datums", "a stage's datums: what would become of each, or became of it in a run"),
     "rm": Command("data", "remove files from a source dataset and commit its new version"),
     "versions": Command("data", "the versions of a dataset or a model, from git"),
+    "reproduce": Command(
+        "reproduce", "make a recorded run or a model again, elsewhere, and compare bit for bit"
+    ),
     "push": Command("sharing", "send the records of runs, manifests and data to where others find them"),
     "pull": Command("sharing", "bring what others have sent: records of runs, manifests and data"),
     "runs": Command("runs", "the runs, newest first"),

@@ -52,6 +52,11 @@ def arguments_run(parser: argparse.ArgumentParser) -> None:
         " because you vouch for them",
     )
     parser.add_argument(
+        "--no-ticks",
+        action="store_true",
+        help="let no clock of a cron input tick: take the ticks that are there",
+    )
+    parser.add_argument(
         "--engine",
         choices=ENGINES,
         help="prefect: shown as a flow run by Prefect's server, which is started where none runs;"
@@ -68,7 +73,7 @@ def command_run(args: argparse.Namespace) -> Answer:
         stages = project.select(args.targets)
         asked = _asked(project, stages, args)
         if args.dry_run:
-            due = project.due(stages)
+            due = [] if args.no_ticks else project.due(stages)
             plan = project.planner.plan(stages, asked.force, asked.pending)
             if asked.failed is not None:
                 plan = narrowed(plan, asked.failed)
@@ -91,7 +96,7 @@ def command_run(args: argparse.Namespace) -> Answer:
 def _asked(project: Project, stages: Sequence[Stage], args: argparse.Namespace) -> Asked:
     """What the options say. Raises UsageError for options that contradict each other."""
     if not args.only_failed:
-        return Asked(args.force, args.retry_recovered)
+        return Asked(args.force, args.retry_recovered, ticks=not args.no_ticks)
     if args.force or args.retry_recovered:
         other = "--force" if args.force else "--retry-recovered"
         raise UsageError(
@@ -100,7 +105,7 @@ def _asked(project: Project, stages: Sequence[Stage], args: argparse.Namespace) 
     from trunkline.ledger.states import States
 
     states = States(project.home)
-    return Asked(failed={stage.ref: states.failed(stage.ref) for stage in stages})
+    return Asked(failed={stage.ref: states.failed(stage.ref) for stage in stages}, ticks=not args.no_ticks)
 
 
 def _accept(args: argparse.Namespace) -> Answer:
@@ -119,6 +124,7 @@ def _options(asked: Asked) -> list[str]:
         ("--force", asked.force),
         ("--retry-recovered", asked.pending),
         ("--only-failed", asked.failed is not None),
+        ("--no-ticks", not asked.ticks),
     )
     return [option for option, given in options if given]
 

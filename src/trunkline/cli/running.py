@@ -34,12 +34,13 @@ class Asked:
     """What a run is asked for beyond what has changed.
 
     `force`: every datum; `pending`: datums that were recovered, and stages that are run every time;
-    `failed`: of what has changed, only these datums.
+    `failed`: of what has changed, only these datums; without `ticks` no clock ticks.
     """
 
     force: bool = False
     pending: bool = False
     failed: Failed | None = None
+    ticks: bool = True
 
 
 def execute(
@@ -65,7 +66,8 @@ def execute(
         printer.line(f"  wrote {path}")
     state, message = "failed", ""
     try:
-        for path in chain(project.tick(stages), _version_sources(project, stages)):
+        ticks = project.tick(stages) if asked.ticks else ()
+        for path in chain(ticks, _version_sources(project, stages)):
             printer.line(f"  wrote {path}")
         reached(Point.SOURCES_VERSIONED)
         recorder.show = show(recorder) if show is not None else None
