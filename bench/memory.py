@@ -6,6 +6,9 @@ thousands for one file; what an earlier run would have left is made up (`as_if_r
 
 Streaming: a stage that reads its dataset file by file, and one that reads the batches of a lazy
 dataset, over some files and over ten times as many. The memory is that of the largest process.
+
+Large: one file of 5 GiB that a stage copies block by block, which is versioned, hashed, handed over and
+published; and one datum that writes 20,000 files. Beside them a file and a number a hundredth of that.
 """
 
 from __future__ import annotations
@@ -46,9 +49,11 @@ GIB_2 = 2048
 
 
 def bench(sizes: Sizes, make: Callable[[str], Tree]) -> Iterator[Figure]:
-    """Planning and streaming."""
+    """Planning, streaming, what is large."""
     yield _planning(sizes, make("planning"))
     yield from _streaming(sizes, make)
+    yield _large(sizes, make)
+    yield _many(sizes, make)
 
 
 def _planning(sizes: Sizes, tree: Tree) -> Figure:
@@ -87,6 +92,37 @@ def _streamed(tree: Tree, function: str, count: int, rows: int) -> Cost:
     for number in range(count):
         table = pa.table({"id": pa.array(range(number, number + rows), pa.int64()), "value": values})
         pq.write_table(table, tree.root / f"data/parts/{number:05}.parquet", compression="none")
+    return _ran(tree, function)
+
+
+def _large(sizes: Sizes, make: Callable[[str], Tree]) -> Figure:
+    costs = [_copied(make(f"large-{size}"), size) for size in (sizes.one_file // 100, sizes.one_file)]
+    what = f"one file of {sizes.one_file / (1 << 30):.2g} GiB, versioned, copied, published"
+    return Figure(NAME, what, "a hundredth of it", costs[1], costs[0], 1.5, judged=("rss",))
+
+
+def _copied(tree: Tree, size: int) -> Cost:
+    block = random.Random(7).randbytes(1 << 20)
+    path = Path(tree.root / "data/parts/large.bin")
+    path.parent.mkdir(parents=True)
+    with path.open("wb") as stream:
+        for number in range(max(1, size >> 20)):
+            stream.write(number.to_bytes(8, "little") + block[8:])
+    return _ran(tree, "by_block")
+
+
+def _many(sizes: Sizes, make: Callable[[str], Tree]) -> Figure:
+    costs = [_scattered(make(f"many-{count}"), count) for count in (sizes.outputs // 100, sizes.outputs)]
+    what = f"one datum that writes {sizes.outputs:,} files"
+    return Figure(NAME, what, "a hundredth of them", costs[1], costs[0], 2, judged=("rss",))
+
+
+def _scattered(tree: Tree, count: int) -> Cost:
+    tree.write("data/parts/count.txt", f"{count}\n")
+    return _ran(tree, "scattered")
+
+
+def _ran(tree: Tree, function: str) -> Cost:
     tree.stages("streams")
     tree.write("pipelines/p.yaml", STREAMED.format(function=function))
     tree.source("parts")
