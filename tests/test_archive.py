@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from tests.support import Tree
 from trunkline.project import Project
@@ -83,17 +84,26 @@ def _ran_once(_letters: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tree.root
 
 
+def schema(tree: Tree) -> Draft202012Validator:
+    published = tree.trunkline("show", "--schema", "--json").data
+    Draft202012Validator.check_schema(published)
+    return Draft202012Validator(published)
+
+
 def test_runs_that_fail_and_runs_of_dvc_are_kept(ran: Tree) -> None:
     ran.write("stages/helper.py", "raise ImportError('no helper')\n")
     assert ran.trunkline("run", check=False).code == 3
     failed = latest(ran)
     assert kept(ran, failed)["state"] == "failed"
+    assert list(schema(ran).iter_errors(kept(ran, failed))) == []
     assert ran.git("show", f"{refs(ran)[failed]}:dvc.lock").out == ran.read("dvc.lock")
     ran.git("checkout", "-q", "stages/helper.py")
     ran.write("data/letters_raw/a.txt", "by dvc")
     ran.dvc("repro", "-q")
     made = latest(ran)
     assert made != failed
+    assert list(schema(ran).iter_errors(kept(ran, made))) == []
+    assert list(schema(ran).iter_errors({**kept(ran, made), "state": "fine"})) != []
     assert (kept(ran, made)["runner"], kept(ran, made)["state"]) == ("dvc", "done")
     assert ran.git("show", f"{refs(ran)[made]}:dvc.lock").out == ran.read("dvc.lock")
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from collections.abc import Iterator
 from typing import Any
 
 from trunkline.cli.options import count
 from trunkline.cli.output import Answer, seconds, table
+from trunkline.ledger import records
 from trunkline.ledger.records import RunRecord, StageRecord, to_json
 from trunkline.model import GitState, ReasonKind
 from trunkline.project import Project
@@ -31,6 +33,7 @@ def arguments_show(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "run", nargs="?", default="latest", help="an id, its beginning, or `latest` (the default)"
     )
+    parser.add_argument("--schema", action="store_true", help="the JSON Schema of a record instead")
 
 
 def command_runs(args: argparse.Namespace) -> Answer:
@@ -39,12 +42,18 @@ def command_runs(args: argparse.Namespace) -> Answer:
         project.seal()
         if args.action == "rebuild":
             return _rebuilt(project)
-        records = project.runs.list(args.limit)
-    return Answer([_row(record) for record in records], lambda: _table(records))
+        found = project.runs.list(args.limit)
+    return Answer([_row(record) for record in found], lambda: _table(found))
 
 
 def command_show(args: argparse.Namespace) -> Answer:
     """One run, whole."""
+    if args.schema:
+        with open(
+            os.path.join(os.path.dirname(records.__file__), "run.schema.json"), encoding="utf-8"
+        ) as stream:
+            schema = stream.read()
+        return Answer(json.loads(schema), lambda: schema.rstrip())
     with Project.find() as project:
         project.seal()
         record = project.runs.load(args.run)
