@@ -170,6 +170,9 @@ def test_dvc_may_restore_a_stage_from_its_run_cache(ran: Tree) -> None:
     assert "trunkline exec" not in done.out
     assert ran.trunkline("show", "--json").data["id"] == latest, "nobody called us"
     assert ran.contents("data") == first
+    graph = ran.trunkline("lineage", "data/letters/upper", "--json").data
+    (stage,) = (node["attributes"] for node in graph["nodes"] if node["type"] == "stage")
+    assert (stage["run_exact"], stage["run_id"] != latest) == (True, True), "the run that computed it is named"
     settled(ran)
     ran.write(f"{RAW}/a.txt", "omega")
     ran.trunkline("run")
