@@ -75,13 +75,24 @@ class _Place(NamedTuple):
 
 
 class Artifacts:
-    """The artifacts of the project at `root`. `stages` are those that are declared now."""
+    """The artifacts of the project at `root`. `stages` are those that are declared now.
 
-    def __init__(self, root: str, store: DvcStore, runs: Runs, stages: Callable[[], Sequence[Stage]]) -> None:
+    `listing` gives the files of a `.dir` object; without it, only of one that is in the cache.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        store: DvcStore,
+        runs: Runs,
+        stages: Callable[[], Sequence[Stage]],
+        listing: Callable[[str], tuple[File, ...]] | None = None,
+    ) -> None:
         self._root = root
         self._store = store
         self._runs = runs
         self._stages = stages
+        self._listing = listing or store.listing
 
     def find(self, given: str) -> Named:
         """The artifact that is called so. Raises UsageError, MissingData where a listing is not at hand."""
@@ -202,7 +213,7 @@ class Artifacts:
         return found.oid
 
     def _files(self, oid: str) -> tuple[File, ...]:
-        return tuple(sorted(self._store.listing(oid)))
+        return tuple(sorted(self._listing(oid)))
 
     def _close(self, oid: str, inside: str) -> str:
         names = [file.path for file in self._files(oid)] if oid.endswith(".dir") else []

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from trunkline.ledger.runs import Runs
     from trunkline.lineage import History
     from trunkline.ports import Listener, Pool
+    from trunkline.reading.objects import Objects
     from trunkline.runners.shipping import CodeOf
     from trunkline.sharing import Sharing
     from trunkline.sources import Sources
@@ -305,6 +306,20 @@ class Project:
                 self.ledger.learn(oid, rows)
                 new += 1
         return new
+
+    @cached_property
+    def objects(self) -> Objects:
+        """Data by content, also from the DVC remote."""
+        from trunkline.reading.objects import Objects
+
+        return Objects(self.store)
+
+    @cached_property
+    def reachable(self) -> Artifacts:
+        """As `artifacts`, also where a listing must be brought from the DVC remote first."""
+        from trunkline.artifacts import Artifacts
+
+        return Artifacts(self.root, self.store, self.runs, lambda: self.stages, self.objects.listing)
 
     def manifest(self, oid: str) -> tuple[ManifestRow, ...] | None:
         """The datums of a stage as its manifest of this hash has them; None where the cache has not got it."""

@@ -37,6 +37,7 @@ COMMANDS = {
     "status": Command("plan", "what is not up to date, and why (exit 1 if anything)", True),
     "put": Command("data", "put files into a source dataset and commit its new version", True),
     "lineage": Command("lineage", "from a model or any file back to the data, code and parameters", True),
+    "diff": Command("diff", "what differs between two versions of a dataset, or between two runs", True),
     "why": Command("plan", "why a stage runs, or from which run it is reused", True),
     "check": Command("spec", "check every pipeline file; all problems at once"),
     "compile": Command("spec", "write dvc.yaml and the schema from pipelines/*.yaml"),

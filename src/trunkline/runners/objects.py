@@ -70,7 +70,7 @@ class Remote:
             raise ProjectError(
                 f"the DVC remote {name} keeps files by version, not by content",
                 where=".dvc/config",
-                hint="`pool: dask` needs a remote without `version_aware` and `worktree`",
+                hint="`pool: dask`, and reading at a version, need a remote without `version_aware` and `worktree`",
             )
         return found
 
@@ -136,7 +136,7 @@ class Remote:
         with self._border("read from"):
             generic.copy(self._odb.fs, sources, localfs, [path for _, path in wanted])
         for md5, path in wanted:
-            if md5_file(path) != md5:
+            if md5_file(path) != md5.removesuffix(".dir"):
                 os.unlink(path)
                 raise CorruptData(
                     f"the object {md5} of the DVC remote {self.url} does not have the content of its name",
