@@ -48,9 +48,7 @@ def open(  # noqa: A001 - it is called trunkline.open
     tables = {_full(named, file.path): file.md5 for file in _files(found, named)}
     about = _about(found, named)
     base = named.path if named.md5.endswith(".dir") else named.path.rpartition("/")[0]
-    return opened(
-        name, base, tables, found.objects, about, schema=schema, partitioning=partitioning
-    )
+    return opened(name, base, tables, found.objects, about, schema=schema, partitioning=partitioning)
 
 
 def load_model(name: str, *, project: Start = None, **options: Any) -> Any:
@@ -138,7 +136,9 @@ def _facts(project: Project, named: Named) -> Facts:
     if made:
         known = known._replace(run=made[-1].id, time=made[-1].started)
     commit, time = _commit(project, named)
-    return known._replace(commit=commit or (made[-1].git.commit or "" if made else ""), time=known.time or time)
+    return known._replace(
+        commit=commit or (made[-1].git.commit or "" if made else ""), time=known.time or time
+    )
 
 
 def _commit(project: Project, named: Named) -> tuple[str, str]:

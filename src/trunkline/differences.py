@@ -87,7 +87,9 @@ def _sources(side: Side) -> dict[str, LockItem]:
     """The data that no stage makes, by path."""
     made = [out.path for entry in side.entries.values() for out in entry.outs]
     deps = (dep for entry in side.entries.values() for dep in entry.deps)
-    return {dep.path: dep for dep in deps if _is_data(dep) and not any(_within(dep.path, out) for out in made)}
+    return {
+        dep.path: dep for dep in deps if _is_data(dep) and not any(_within(dep.path, out) for out in made)
+    }
 
 
 def _is_data(dep: LockItem) -> bool:
@@ -171,7 +173,9 @@ def _code_read(one: Side, two: Side) -> Iterator[dict[str, Any]]:
 
 
 def _params(one: Side, two: Side) -> Iterator[dict[str, Any]]:
-    sides = [{_ref(name, entry): _flat_params(entry) for name, entry in s.entries.items()} for s in (one, two)]
+    sides = [
+        {_ref(name, entry): _flat_params(entry) for name, entry in s.entries.items()} for s in (one, two)
+    ]
     for ref in _union(*sides):
         was, now = (side.get(ref, {}) for side in sides)
         yield from ({"stage": ref, **each} for each in _changes(was, now))

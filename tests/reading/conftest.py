@@ -91,7 +91,7 @@ DAYS = {
     },
     "two": {
         "02": "order,customer,amount,note\n5,1,12,d\n7,6,70,f\n",
-        "03": "order,customer,amount,note\n8,2,80,g\n",
+        "03": "order,customer,amount,note\n8,2,80,g\n9,7,90,h\n",
     },
 }
 
@@ -108,6 +108,8 @@ def shop(_empty: Path, tmp_path_factory: pytest.TempPathFactory) -> Tree:
         for day, text in days.items():
             tree.write(f"data/orders_raw/{day}.csv", text)
         tree.dvc("add", "-q", "data/orders_raw")
+        tree.trunkline("compile")
+        tree.commit(f"Data of {version}")
         tree.trunkline("run")
         tree.commit(version)
         tree.git("tag", version)

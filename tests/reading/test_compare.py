@@ -28,9 +28,7 @@ Table = list[tuple[Any, ...]]
 
 
 def written(path: Path, table: Table) -> str:
-    arrays = [
-        pa.array([row[at] for row in table], kind) for at, kind in enumerate(TYPES.values())
-    ]
+    arrays = [pa.array([row[at] for row in table], kind) for at, kind in enumerate(TYPES.values())]
     pq.write_table(pa.table(arrays, names=list(TYPES)), path, row_group_size=2)
     return str(path)
 

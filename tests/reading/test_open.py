@@ -40,7 +40,9 @@ def test_every_file_of_a_commit_is_as_dvc_checks_it_out(
     out.dvc("checkout", "-q")
     for name in ("orders_raw", "shop.ingest", "shop.clean", "shop.split", "shop.train"):
         folder = out.root / "data" / name.replace(".", "/")
-        wanted = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+        wanted = {
+            str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()
+        }
         found = trunkline.files(f"{name}@{version}", project=emptied.root)
         assert {path: place.read_bytes() for path, place in found.items()} == wanted
     table = trunkline.open(f"shop.clean@{version}", project=shop.root).to_table()
@@ -51,7 +53,10 @@ def test_a_dataset_is_arrows_own_and_says_what_it_is(inside: Tree) -> None:
     found = trunkline.open("shop.split/train@one")
     assert isinstance(found, ds.Dataset)
     assert found.files == [f"data/shop/split/train/{day}.parquet" for day in ("01", "02")]
-    assert found.to_table(filter=ds.field("customer") == 1, columns=["amount"])["amount"].to_pylist() == [10, 11]
+    assert found.to_table(filter=ds.field("customer") == 1, columns=["amount"])["amount"].to_pylist() == [
+        10,
+        11,
+    ]
     commit = inside.git("rev-parse", "one").out.strip()
     run = inside.trunkline("runs", "--json").data[-1]["id"]
     assert (found.facts.commit, found.facts.run, found.facts.stage) == (commit, run, "shop.split")

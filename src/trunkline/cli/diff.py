@@ -28,7 +28,10 @@ def arguments_diff(parser: argparse.ArgumentParser) -> None:
     """The arguments of `diff`."""
     parser.add_argument("a", help="DATASET@REV, DATASET@RUN, a file or directory of one; or a run")
     parser.add_argument(
-        "b", nargs="?", default="", help="the same; without it, the dataset as it is now; for a run, another run"
+        "b",
+        nargs="?",
+        default="",
+        help="the same; without it, the dataset as it is now; for a run, another run",
     )
     parser.add_argument(
         "--key", default="", metavar="COLUMN[,…]", help="the columns that say which row is which (datasets)"
@@ -110,10 +113,20 @@ def _dataset_text(sides: Sequence[Named], found: DatasetDiff, looked: bool) -> s
     head = f"{one.given} {one.md5[:8]} -> {two.given} {two.md5[:8]}"
     if not found.files:
         return f"{head}: the same, {_count(found.same, 'file')}"
-    counts = [(change, sum(file.change == change for file in found.files)) for change in ("added", "removed", "changed")]
-    lines = [head, "files: " + ", ".join(f"{n} {change}" for change, n in counts if n) + f", {found.same} the same"]
+    counts = [
+        (change, sum(file.change == change for file in found.files))
+        for change in ("added", "removed", "changed")
+    ]
+    lines = [
+        head,
+        "files: " + ", ".join(f"{n} {change}" for change, n in counts if n) + f", {found.same} the same",
+    ]
     if found.rows is not None:
-        by = f"by {', '.join(found.key)}" if found.key else "as a whole: with --key a changed row is told as such"
+        by = (
+            f"by {', '.join(found.key)}"
+            if found.key
+            else "as a whole: with --key a changed row is told as such"
+        )
         lines.append(f"rows: {_rows(found.rows._asdict())} ({by})")
     for column, files in found.columns.items():
         lines.append(f"column {column.name}: {_change(column.was, column.now)}, in {_count(files, 'file')}")
@@ -171,20 +184,25 @@ def _listing(project: Project, oid: str) -> Sequence[File] | None:
 
 
 def _bytes(project: Project, md5: str) -> bytes | None:
-    with suppress(TrunklineError, OSError):
-        with open(project.objects.path(md5), "rb") as stream:
-            return stream.read()
+    with suppress(TrunklineError, OSError), open(project.objects.path(md5), "rb") as stream:
+        return stream.read()
     return None
 
 
 def _runs_text(data: Mapping[str, Any]) -> str:
     one, two = data["runs"]
-    lines = [f"{each['id']}  {each['started'][:16].replace('T', ' ')}  {each['state']}" for each in (one, two)]
+    lines = [
+        f"{each['id']}  {each['started'][:16].replace('T', ' ')}  {each['state']}" for each in (one, two)
+    ]
     parts = {
         "data": [*_data_lines(data["data"])],
         "code": [*_code_lines(data["code"])],
-        "params": [f"{each['stage']}  {each['name']}: {_change(each['was'], each['now'])}" for each in data["params"]],
-        "environment": [f"{each['name']}: {_change(each['was'], each['now'])}" for each in data["environment"]],
+        "params": [
+            f"{each['stage']}  {each['name']}: {_change(each['was'], each['now'])}" for each in data["params"]
+        ],
+        "environment": [
+            f"{each['name']}: {_change(each['was'], each['now'])}" for each in data["environment"]
+        ],
         "metrics": [
             f"{each['stage']}  {each['name']}: {_change(each['was'], each['now'])}{_by(each['difference'])}"
             for each in data["metrics"]

@@ -6,6 +6,7 @@ import argparse
 import os
 
 from trunkline.cli.output import Answer
+from trunkline.cli.rows import answer_rows, arguments_rows
 from trunkline.digest import md5_file, tree_oid
 from trunkline.errors import StoreError, UsageError
 from trunkline.lineage import Artifact, graph_json, render_text, walk
@@ -16,12 +17,19 @@ def arguments_lineage(parser: argparse.ArgumentParser) -> None:
     """The arguments of `lineage`."""
     parser.add_argument(
         "artifact",
+        nargs="?",
+        default="",
         help="a model or any other file or directory, or a copy of it; or a dataset's name, or PIPELINE.STAGE",
     )
+    arguments_rows(parser)
 
 
 def command_lineage(args: argparse.Namespace) -> Answer:
     """Find the content, walk back, render. Exit 1 where nobody knows it."""
+    if args.rows:
+        return answer_rows(args.rows, args.artifact, everything=args.all, fetch=args.fetch)
+    if not args.artifact:
+        raise UsageError("lineage of what?", hint="give a file, a dataset, or PIPELINE.STAGE; or --rows")
     with Project.find() as project:
         project.seal()
         graph = walk(_artifact(project, args.artifact), project.history())

@@ -58,14 +58,21 @@ class DatasetDiff:
 
 
 def diff(
-    old: Mapping[str, str], new: Mapping[str, str], objects: Objects, *, key: Sequence[str] = (), look: bool = True
+    old: Mapping[str, str],
+    new: Mapping[str, str],
+    objects: Objects,
+    *,
+    key: Sequence[str] = (),
+    look: bool = True,
 ) -> DatasetDiff:
     """Compare two versions, path -> md5 each. Without `look` no file is opened. Raises UsageError, CorruptData."""
     paths = sorted(path for path in {**old, **new} if old.get(path) != new.get(path))
     found = [FileDiff(path, old.get(path, ""), new.get(path, "")) for path in paths]
     if look:
         found = [_looked(file, objects, key) for file in found]
-    return DatasetDiff(tuple(found), len(set(old) & set(new)) - sum(file.change == "changed" for file in found), tuple(key))
+    return DatasetDiff(
+        tuple(found), len(set(old) & set(new)) - sum(file.change == "changed" for file in found), tuple(key)
+    )
 
 
 def _looked(file: FileDiff, objects: Objects, key: Sequence[str]) -> FileDiff:

@@ -1,6 +1,6 @@
 """Which files are tables, and how they are read: by the ends of their names.
 
-    .parquet .pq    .csv .tsv (also .gz)    .jsonl .ndjson    .arrow .feather .ipc
+.parquet .pq    .csv .tsv (also .gz)    .jsonl .ndjson    .arrow .feather .ipc
 """
 
 from __future__ import annotations

@@ -27,7 +27,9 @@ def load(
         )
     if not path.lower().endswith(".onnx"):
         raise UsageError(
-            f"{path} is no ONNX model", where=name, hint=f"load it by its own library; its bytes are in {file}"
+            f"{path} is no ONNX model",
+            where=name,
+            hint=f"load it by its own library; its bytes are in {file}",
         )
     try:
         import onnxruntime
@@ -35,7 +37,7 @@ def load(
         raise TrunklineError(
             "to load a model needs onnxruntime, which is not installed",
             where=name,
-            hint='type `pip install onnxruntime` (the extra `trunkline[demo]` has it)',
+            hint="type `pip install onnxruntime` (the extra `trunkline[demo]` has it)",
         ) from error
     try:
         return _kind(onnxruntime)(file, about, **options)
@@ -62,7 +64,9 @@ def _kind(onnxruntime: Any) -> Any:
 
         def _repr_html_(self) -> str:
             sides = (("input", self.get_inputs()), ("output", self.get_outputs()))
-            ends = [(f"{side} {each.name}", f"{each.type} {each.shape}") for side, all_ in sides for each in all_]
+            ends = [
+                (f"{side} {each.name}", f"{each.type} {each.shape}") for side, all_ in sides for each in all_
+            ]
             return html(self.facts.name, shown(self.facts), ends, "inputs and outputs")
 
     return Model

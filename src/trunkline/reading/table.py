@@ -1,7 +1,7 @@
 """A version of a dataset as a lazy Arrow dataset: nothing is read before it is asked for.
 
-    dataset = opened(...)       a pyarrow.dataset.FileSystemDataset, with .version, .facts, .lineage()
-    dataset.files               ["data/flights/clean/rows/2013-01-01.parquet", …]
+dataset = opened(...)       a pyarrow.dataset.FileSystemDataset, with .version, .facts, .lineage()
+dataset.files               ["data/flights/clean/rows/2013-01-01.parquet", …]
 """
 
 from __future__ import annotations
@@ -82,7 +82,9 @@ def _check_alike(name: str, base: str, paths: Sequence[str], kind: str, system: 
     """Raise UsageError where the first directories hold different tables: one would be read as the other."""
     first: dict[str, str] = {}
     for path in paths:
-        first.setdefault(path[len(base) + 1 :].partition("/")[0] if path.count("/") > base.count("/") + 1 else "", path)
+        first.setdefault(
+            path[len(base) + 1 :].partition("/")[0] if path.count("/") > base.count("/") + 1 else "", path
+        )
     if len(first) < 2 or len(first) > _FOLDERS:
         return
     found = {

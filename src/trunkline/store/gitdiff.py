@@ -1,4 +1,5 @@
-"""How two trees or commits of a repository differ, as git says it. Data's pointers and locks are left out."""
+"""How two trees or commits of a repository differ, as git says it. What belongs to data (pointers, locks,
+their .gitignore) is left out."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ from typing import NamedTuple
 
 from trunkline.store.gitcall import attempt, call, text
 
-_DATA = (":(exclude,glob)**/dvc.lock", ":(exclude,glob)**/*.dvc")
+_DATA = (":(exclude,glob)**/dvc.lock", ":(exclude,glob)**/*.dvc", ":(exclude,glob)data/**/.gitignore")
 _PLAIN = ("--no-ext-diff", "--no-textconv", "--no-color", "--no-renames")
 
 

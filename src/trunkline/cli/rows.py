@@ -1,0 +1,110 @@
+"""`trunkline lineage --rows`: which datums, files and models have matching rows."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+from trunkline.cli.output import Answer
+from trunkline.errors import TrunklineError
+from trunkline.model import File
+from trunkline.project import Project
+
+_SHOWN = 10  # files of a dataset, for people
+_WHAT = {
+    "rows": "the rows do not come out of it",
+    "column": "the column does not come out of it: whether the rows do, it cannot tell",
+    "table": "what comes out of it is no table: whether the rows are in it cannot be told",
+}
+
+
+def arguments_rows(parser: argparse.ArgumentParser) -> None:
+    """The options of `lineage` that are about rows."""
+    parser.add_argument(
+        "--rows", action="append", metavar="COLUMN=VALUE[,…]",
+        help="which files, datums and models have rows like this; of one dataset, or of all",
+    )  # fmt: skip
+    parser.add_argument(
+        "--all", action="store_true", help="with --rows: every recorded version, not only today's"
+    )
+    parser.add_argument(
+        "--fetch", action="store_true", help="with --rows: bring what is not here from the remote"
+    )
+
+
+def answer_rows(
+    given: Sequence[str], dataset: str, *, everything: bool = False, fetch: bool = False
+) -> Answer:
+    """Scan, walk back from each model, render. Exit 1 where no row matches."""
+    from trunkline.reading.scan import Scanner, conditions
+    from trunkline.rows import Rows, answer
+
+    wanted = conditions(given)
+    with Project.find() as project:
+        project.seal()
+        named = (project.reachable if fetch else project.artifacts).find(dataset) if dataset else None
+        only = None if named is None else (named.dataset, named.oid)
+        scanner = Scanner(project.objects, wanted, fetch=fetch)
+        rows = Rows(
+            project.history(),
+            lambda oid: _listing(project, oid, fetch),
+            scanner.count,
+            lambda oid: _datums(project, oid),
+            everything=everything,
+        )
+        parts = rows.datasets(only, "" if named is None else named.inside)
+        data = {"rows": dict(wanted), **answer(parts, rows.models(only))}
+    return Answer(data, lambda: "\n".join(_lines(data)), exit_code=0 if data["datasets"] else 1)
+
+
+def _listing(project: Project, oid: str, fetch: bool) -> tuple[File, ...] | None:
+    with suppress(TrunklineError):
+        return project.objects.listing(oid) if fetch else tuple(sorted(project.store.listing(oid)))
+    return None
+
+
+def _datums(project: Project, manifest: str) -> Mapping[str, str]:
+    """The datums of a manifest by the files that they wrote."""
+    rows = project.manifest(manifest) or ()
+    return {file.path: row.datum.name for row in rows for file in row.files}
+
+
+def _lines(data: Mapping[str, Any]) -> Iterator[str]:
+    if not data["datasets"]:
+        yield f"no row has {', '.join(f'{column}={value}' for column, value in data['rows'].items())}"
+    for part in data["datasets"]:
+        yield f"{part['path']} {part['version'][:8]}: {_count(part)}"
+        for file in part["files"][:_SHOWN]:
+            datum = f"  (datum {file['datum']})" if file["datum"] else ""
+            yield f"  {file['path']}: {file['rows']:,}{datum}"
+        if len(part["files"]) > _SHOWN:
+            yield f"  … and {len(part['files']) - _SHOWN} more files"
+    if data["in_training_input"]:
+        yield "in the training input of"
+    for model in data["in_training_input"]:
+        yield f"  {_model(model)}"
+        yield from (f"    {part['path']} {part['version'][:8]}: {_count(part)}" for part in model["inputs"])
+    if data["upstream_only"]:
+        yield "upstream only, of"
+    for model in data["upstream_only"]:
+        part = model["input"]
+        yield f"  {_model(model)}: dropped at {model['dropped_at']}"
+        yield f"    it reads {part['path']} {part['version'][:8]}: {_count(part)}; {_WHAT[model['what']]}"
+    for model in data["not_known"]:
+        yield f"not known for {_model(model)}: {model['absent']} files are not here; --fetch brings them"
+    if data["absent"]:
+        yield f"{data['absent']} files of datasets are not here and were not looked into; --fetch brings them"
+
+
+def _model(model: Mapping[str, Any]) -> str:
+    run = f", run {model['run']}" if model["run"] else ""
+    return f"{model['model']} {model['version'][:8]} ({model['stage']}{run})"
+
+
+def _count(part: Mapping[str, Any]) -> str:
+    files = len(part["files"])
+    return (
+        f"{part['rows']:,} row{'' if part['rows'] == 1 else 's'} in {files:,} file{'' if files == 1 else 's'}"
+    )
