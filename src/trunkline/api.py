@@ -24,8 +24,6 @@ from trunkline.model import File
 from trunkline.project import Project
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from trunkline.reading.facts import Facts
     from trunkline.reading.table import Dataset
 
@@ -35,7 +33,7 @@ Start = str | os.PathLike[str] | None
 
 
 def open(  # noqa: A001 - it is called trunkline.open
-    name: str, *, project: Start = None, schema: pa.Schema | None = None, partitioning: Any = None
+    name: str, *, project: Start = None, schema: Any = None, partitioning: Any = None
 ) -> Dataset:
     """The dataset, or a directory or file of it, as a lazy Arrow dataset.
 

@@ -24,7 +24,7 @@ def test_newest_first_each_with_the_commit_that_introduced_it(
     assert [row["present"] for row in rows] == [True, False, True], "the first one is there again"
     assert rows[2] == first[0]
     assert rows[0].keys() == {
-        "version", "files", "size", "commit", "date", "author", "subject", "present",
+        "version", "files", "size", "commit", "date", "author", "subject", "run", "present",
     }  # fmt: skip
     assert rows[1]["commit"] == letters.git("rev-parse", "HEAD~2").out.strip()
     assert rows[1]["author"] == "A Tester"
@@ -40,8 +40,24 @@ def test_of_a_stage(letters: Tree, cli: Cli) -> None:
     letters.write("data/letters_raw/d.txt", "delta")
     letters.trunkline("run")
     text = cli("versions", "letters.upper").out
-    assert text.splitlines()[1].endswith("Run"), "the new one is not committed"
-    assert "4 files, which is not among these" in text
+    run, old = cli("versions", "letters.upper", "--json").data
+    assert text.splitlines()[1].endswith(f"run {run['run']}, not committed (in the workspace)")
+    assert (run["files"], run["commit"], run["present"], old["subject"], old["run"]) == (
+        4,
+        None,
+        True,
+        "Run",
+        None,
+    )
+    letters.write("data/letters_raw/d.txt", "")
+    (letters.root / "data/letters_raw/d.txt").unlink()
+    letters.trunkline("run")
+    assert cli("versions", "letters.upper", "--json").data == [
+        {**run, "present": False},
+        {**old, "present": True},
+    ]
+    letters.write("data/letters_raw/d.txt", "delta")
+    letters.trunkline("run")
     letters.write("dvc.lock", "<<<<<<< HEAD\n" + letters.read("dvc.lock"))
     letters.commit("A conflict, committed")
     letters.write("dvc.lock", letters.read("dvc.lock").removeprefix("<<<<<<< HEAD\n"))
@@ -61,6 +77,9 @@ def test_of_a_model_by_its_name(letters: Tree, cli: Cli) -> None:
     for subject, text in (("First", "alpha"), ("More data, same model", "delta"), ("Second", "longer")):
         letters.write(f"data/letters_raw/{'d' if text == 'delta' else 'a'}.txt", text)
         letters.trunkline("run")
+        if subject == "Second":
+            (row, *_) = cli("versions", "counter", "--json").data
+            assert (row["commit"], row["run"] is not None, row["present"]) == (None, True, True)
         letters.commit(subject)
     rows = cli("versions", "counter", "--json").data
     assert [(row["subject"], row["present"]) for row in rows] == [("Second", True), ("First", False)]

@@ -14,7 +14,7 @@ from trunkline.cli.output import Answer, size, table
 from trunkline.model import Stage, Version
 from trunkline.project import Project
 from trunkline.sources import Change, Recording, files_named
-from trunkline.versions import Past
+from trunkline.versions import Made, Past
 
 
 def arguments_put(parser: argparse.ArgumentParser) -> None:
@@ -58,7 +58,7 @@ def command_rm(args: argparse.Namespace) -> Answer:
 
 
 def command_versions(args: argparse.Namespace) -> Answer:
-    """The versions of a dataset or a model that git's history names, newest first."""
+    """The versions of a dataset or a model that git's history or a run's record names, newest first."""
     with Project.find() as project:
         path, past = _past(project, args.dataset)
         rows = list(islice(past, args.limit))
@@ -88,17 +88,22 @@ def _changed(change: Change, staged: bool) -> Answer:
     return Answer(data, lambda: f"{change.dataset} is version {after.oid[:8]}, {_files(after)}{was}; {where}")
 
 
-def _past(project: Project, dataset: str) -> tuple[str, Iterable[Past]]:
+def _past(project: Project, dataset: str) -> tuple[str, Iterable[Past | Made]]:
     """The path of a dataset, or of a model's file, and its versions. Raises UsageError."""
+    root, listing = project.root, project.store.listing
     if dataset not in project.store.sources() and (stage := _trains(project, dataset)) is not None:
         path = stage.model.path if stage.model is not None else ""
-        past = versions.of_model(project.root, stage, path, project.store.listing)
-        return f"{stage.path}/{path}", (_sized(project, each) for each in past)
+        past = versions.of_model(root, stage, path, listing)
+        both = versions.with_runs(
+            root, past, project.runs.each(), stage, lambda version: versions.file_of(version, path, listing)
+        )
+        return f"{stage.path}/{path}", (_sized(project, each) for each in both)
     if "." in dataset and dataset not in project.store.sources():
         stage = project.stage(dataset)
-        return stage.path, versions.of_output(project.root, stage.path, stage.dvc_name)
+        past = versions.of_output(root, stage.path, stage.dvc_name)
+        return stage.path, versions.with_runs(root, past, project.runs.each(), stage)
     path = project.sources.path(dataset)
-    return path, versions.of_source(project.root, path)
+    return path, versions.of_source(root, path)
 
 
 def _trains(project: Project, model: str) -> Stage | None:
@@ -106,7 +111,7 @@ def _trains(project: Project, model: str) -> Stage | None:
     return next((each for each in project.stages if each.model and each.model.name == model), None)
 
 
-def _sized(project: Project, row: Past) -> Past:
+def _sized(project: Project, row: Past | Made) -> Past | Made:
     """With the size of the file, which no listing tells; -1 where it is not in the cache."""
     try:
         size = os.path.getsize(project.store.object_path(row.version.oid))
@@ -115,30 +120,32 @@ def _sized(project: Project, row: Past) -> Past:
     return row._replace(version=row.version._replace(size=size))
 
 
-def _data(row: Past, present: str) -> dict[str, Any]:
-    version, commit = row
+def _data(row: Past | Made, present: str) -> dict[str, Any]:
+    version, commit = row.version, row.commit if isinstance(row, Past) else None
     return {
         "version": version.oid,
         "files": version.nfiles or 1,
         "size": version.size if version.size >= 0 else None,
-        "commit": commit.commit,
-        "date": commit.time,
-        "author": commit.author,
-        "subject": commit.subject,
+        "commit": commit and commit.commit,
+        "date": row.when,
+        "author": commit and commit.author,
+        "subject": commit and commit.subject,
+        "run": row.run if isinstance(row, Made) else None,
         "present": version.oid == present,
     }
 
 
-def _text(rows: list[Past], present: Version | None) -> str:
+def _text(rows: list[Past | Made], present: Version | None) -> str:
     oid = present.oid if present is not None else ""
     cells = [
         (
             row.version.oid[:8],
             str(row.version.nfiles or 1),
             size(row.version.size) if row.version.size >= 0 else "",
-            row.commit.commit[:8],
-            f"{row.commit.time[:10]} {row.commit.time[11:16]}",
-            row.commit.subject + (" (in the workspace)" if row.version.oid == oid else ""),
+            row.commit.commit[:8] if isinstance(row, Past) else "",
+            f"{row.when[:10]} {row.when[11:16]}",
+            (row.commit.subject if isinstance(row, Past) else f"run {row.run}, not committed")
+            + (" (in the workspace)" if row.version.oid == oid else ""),
         )
         for row in rows
     ]

@@ -18,7 +18,6 @@ def arguments_lineage(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "artifact",
         nargs="?",
-        default="",
         help="a model or any other file or directory, or a copy of it; or a dataset's name, or PIPELINE.STAGE",
     )
     arguments_rows(parser)
@@ -27,8 +26,8 @@ def arguments_lineage(parser: argparse.ArgumentParser) -> None:
 def command_lineage(args: argparse.Namespace) -> Answer:
     """Find the content, walk back, render. Exit 1 where nobody knows it."""
     if args.rows:
-        return answer_rows(args.rows, args.artifact, everything=args.all, fetch=args.fetch)
-    if not args.artifact:
+        return answer_rows(args.rows, args.artifact or "", everything=args.all, fetch=args.fetch)
+    if args.artifact is None:
         raise UsageError("lineage of what?", hint="give a file, a dataset, or PIPELINE.STAGE; or --rows")
     with Project.find() as project:
         project.seal()

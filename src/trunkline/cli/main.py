@@ -50,7 +50,7 @@ COMMANDS = {
     ),
     "datums": Command("datums", "a stage's datums: what would become of each, or became of it in a run"),
     "rm": Command("data", "remove files from a source dataset and commit its new version"),
-    "versions": Command("data", "the versions of a dataset or a model, from git"),
+    "versions": Command("data", "the versions of a dataset or a model, from git and from runs"),
     "reproduce": Command(
         "reproduce", "make a recorded run or a model again, elsewhere, and compare bit for bit"
     ),
