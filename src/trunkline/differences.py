@@ -193,7 +193,19 @@ def _flat_params(entry: LockEntry) -> dict[str, Any]:
 
 
 def _environment(one: Mapping[str, Any], two: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    return _changes(_flat(one), _flat(two))
+    return _changes(
+        *(
+            {key: each for name, value in _flat(side).items() for key, each in _spread(name, value)}
+            for side in (one, two)
+        )
+    )
+
+
+def _spread(name: str, value: Any) -> list[tuple[str, Any]]:
+    """A list as its members, each there or not: of a processor's vector units one may be missing."""
+    return (
+        [(f"{name}.{each}", True) for each in value] if isinstance(value, (list, tuple)) else [(name, value)]
+    )
 
 
 def _changes(one: Mapping[str, Any], two: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
