@@ -19,44 +19,20 @@ from trunkline.model import File, LockEntry, LockItem
 Files = tuple[File, ...]
 
 
-class _Origin(Protocol):
-    @property
-    def kind(self) -> str: ...
-    @property
-    def id(self) -> str: ...
+class Past(Protocol):
+    """What is known of the past."""
 
-
-class _Lock(Protocol):
-    @property
-    def origin(self) -> _Origin: ...
-    @property
-    def entries(self) -> Mapping[str, LockEntry]: ...
-
-
-class _Version(Protocol):
-    @property
-    def oid(self) -> str: ...
-
-
-class _Run(Protocol):
-    @property
-    def id(self) -> str: ...
-
-
-class History(Protocol):
-    """What is known of the past: as `trunkline.lineage.History` has it."""
-
-    def locks(self) -> Iterable[_Lock]:
-        """Every dvc.lock, the workspace's first."""
+    def locks(self) -> Iterable[Mapping[str, LockEntry]]:
+        """The entries of every dvc.lock by DVC's stage name, the workspace's first."""
 
     def sources(self) -> Iterable[str]:
         """The paths of the source datasets."""
 
-    def source_versions(self, path: str) -> Iterable[_Version]:
-        """The versions of a source dataset, the present one first."""
+    def source_versions(self, path: str) -> Iterable[str]:
+        """The content hashes that a source dataset ever had, the present one first."""
 
-    def run_of(self, ref: str, entry: LockEntry) -> _Run | None:
-        """The run that made an entry."""
+    def run_of(self, name: str, entry: LockEntry) -> str:
+        """The run that made an entry of DVC's stage `name`, "" where none is known."""
 
 
 class Hit(NamedTuple):
@@ -69,7 +45,10 @@ class Hit(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A version of a dataset or of a part of it, with its matching files. `absent`: files not at hand."""
+    """A version of a dataset or of a part of it, with its matching files.
+
+    `absent`: files that are not at hand; `unread`: that are not what their names say.
+    """
 
     path: str
     version: str
@@ -122,20 +101,20 @@ class Rows:
 
     def __init__(
         self,
-        history: History,
+        past: Past,
         listing: Callable[[str], Files | None],
         count: Callable[[File], tuple[int, str]],
         datums: Callable[[str], Mapping[str, str]],
         *,
         everything: bool = False,
     ) -> None:
-        self._history = history
+        self._past = past
         self._listing = cache(listing)
         self._count = count
         self._datums = datums
         self._everything = everything
-        self._rest = iter(history.locks())
-        self._locks: list[_Lock] = []
+        self._rest = iter(past.locks())
+        self._locks: list[Mapping[str, LockEntry]] = []
         self._reads: dict[tuple[str, str], _Read] = {}
         self._made: dict[tuple[str, str], tuple[str, LockEntry] | None] = {}
 
@@ -146,19 +125,19 @@ class Rows:
         return [
             part
             for path, oid, manifest in self._versions(only)
-            if (part := self._scanned(path, oid, manifest, inside)).hits or part.absent
+            if (part := self._scanned(path, oid, manifest, inside)).hits or part.absent or part.unread
         ]
 
     def _versions(self, only: tuple[str, str] | None) -> Iterator[tuple[str, str, str]]:
         """(path, version, manifest) of datasets: those of now, or of every time."""
         found: dict[tuple[str, str], str] = {}
-        for path in self._history.sources():
-            for version in self._history.source_versions(path):
-                found.setdefault((path, version.oid), "")
+        for path in self._past.sources():
+            for oid in self._past.source_versions(path):
+                found.setdefault((path, oid), "")
                 if not self._everything and only is None:
                     break
         for lock in self._chosen(everything=self._everything or only is not None):
-            for entry in lock.entries.values():
+            for entry in lock.values():
                 manifest = next((out.md5 for out in entry.outs if "/.manifests/" in out.path), "")
                 for out in entry.outs:
                     if "/.manifests/" not in out.path:
@@ -167,7 +146,7 @@ class Rows:
             if only is None or only == (path, oid) or (self._everything and only[0] == path):
                 yield path, oid, manifest
 
-    def _chosen(self, *, everything: bool) -> Iterator[_Lock]:
+    def _chosen(self, *, everything: bool) -> Iterator[Mapping[str, LockEntry]]:
         """The workspace's lock, or all."""
         at = 0
         while True:
@@ -206,7 +185,7 @@ class Rows:
             seen.append(state)
             if rows:
                 hits.append(Hit(file.path or path, rows))
-        unread = seen.count("no table")
+        unread = seen.count("unreadable")
         return _Read(Part(path, oid, tuple(hits), seen.count("absent"), unread), files, frozenset(seen))
 
     # ------------------------------------------------------------ models
@@ -215,7 +194,7 @@ class Rows:
         """Every model, with what of the rows it saw. `only`: those to which this version of a dataset led."""
         found: dict[tuple[str, str, str], Model] = {}
         for lock in self._chosen(everything=self._everything):
-            for name, entry in lock.entries.items():
+            for name, entry in lock.items():
                 declared = _model(entry)
                 if declared is None or (only is not None and not self._leads(only, entry)):
                     continue
@@ -223,7 +202,10 @@ class Rows:
                 version = self._model_version(entry, path)
                 inputs = " ".join(sorted(f"{dep.path}={dep.md5}" for dep in _data(entry)))
                 if (model, version, inputs) not in found:
-                    found[model, version, inputs] = self._model(ref or name, model, version, entry)
+                    found[model, version, inputs] = Model(
+                        model, version, ref or name, self._past.run_of(name, entry)
+                    )
+                    self._trace(found[model, version, inputs], entry)
         return list(found.values())
 
     def _model_version(self, entry: LockEntry, path: str) -> str:
@@ -232,9 +214,8 @@ class Rows:
         part = listing.part(self._files(out.md5) or (), path) if out.md5.endswith(".dir") else None
         return out.md5 if part is None else part.oid
 
-    def _model(self, ref: str, name: str, version: str, entry: LockEntry) -> Model:
-        run = self._history.run_of(ref, entry)
-        model = Model(name, version, ref, "" if run is None else run.id)
+    def _trace(self, model: Model, entry: LockEntry) -> None:
+        """Find what of the rows a model saw, or where they were dropped."""
         reads = [self._read(dep) for dep in _data(entry)]
         model.inputs = [read.part for read in reads if read.part.hits]
         model.absent = sum(read.part.absent for read in reads)
@@ -242,7 +223,6 @@ class Rows:
             seen: set[tuple[str, str]] = set()
             for read in reads:
                 self._upstream(read, model, seen)
-        return model
 
     def _upstream(self, below: _Read, model: Model, seen: set[tuple[str, str]]) -> None:
         """Find where the rows were dropped on the way to `below`, which has none."""
@@ -316,11 +296,11 @@ class Rows:
 
     def _holders(self, path: str) -> Iterator[tuple[str, str]]:
         """(path, version) of datasets that lie above a path, those of now first."""
-        for source in self._history.sources():
+        for source in self._past.sources():
             if _within(path, source) and path != source:
-                yield from ((source, version.oid) for version in self._history.source_versions(source))
+                yield from ((source, oid) for oid in self._past.source_versions(source))
         for lock in self._chosen(everything=True):
-            for entry in lock.entries.values():
+            for entry in lock.values():
                 yield from ((out.path, out.md5) for out in entry.outs if _within(path, out.path))
 
     def _producer(self, read: _Read) -> tuple[str, LockEntry] | None:
@@ -332,7 +312,7 @@ class Rows:
 
     def _found(self, path: str, md5: str) -> tuple[str, LockEntry] | None:
         for lock in self._chosen(everything=True):
-            for name, entry in lock.entries.items():
+            for name, entry in lock.items():
                 for out in entry.outs:
                     if out.path == path and out.md5 == md5:
                         return _ref(name, entry), entry
@@ -340,7 +320,7 @@ class Rows:
                         out.md5, path[len(out.path) + 1 :], md5
                     ):
                         return _ref(name, entry), entry
-            if any(_within(path, source) for source in self._history.sources()):
+            if any(_within(path, source) for source in self._past.sources()):
                 return None
         return None
 
@@ -393,6 +373,7 @@ def answer(parts: Sequence[Part], models: Sequence[Model]) -> dict[str, Any]:
             _model_data(model) for model in models if not (model.inputs or model.dropped or model.absent)
         ],
         "absent": sum(part.absent for part in parts),
+        "unreadable": sum(part.unread for part in parts),
     }
 
 

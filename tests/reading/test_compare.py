@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from trunkline.errors import CorruptData, UsageError
 from trunkline.reading.compare import Column, Rows, columns, rows
+from trunkline.reading.diff import diff
 
 ROW = st.tuples(
     st.integers(0, 3),
@@ -77,3 +78,18 @@ def test_what_is_no_table_says_so(tmp_path: Path) -> None:
     (tmp_path / "1.parquet").write_text("no")
     with pytest.raises(CorruptData, match="not what its name says"):
         rows(str(tmp_path / "1.parquet"), str(tmp_path / "1.parquet"), "parquet")
+
+
+def test_a_file_that_cannot_be_read_is_told_and_not_in_the_way(tmp_path: Path) -> None:
+    class Local:
+        def path(self, md5: str, where: str = "") -> str:
+            return str(tmp_path / md5)
+
+    for name, text in {"none": "", "head": "id,v\n", "one": "id,v\n1,2\n"}.items():
+        (tmp_path / name).write_text(text)
+    objects: Any = Local()
+    old = {"a.csv": "none", "b.csv": "head", "c.csv": "one", "d.txt": "one"}
+    found = diff(old, {"a.csv": "one", "b.csv": "one", "d.txt": "none"}, objects)
+    assert [(file.path, file.rows, file.note[:8]) for file in found.files] == [
+        ("a.csv", None, "this fil"), ("b.csv", Rows(1, 0), ""), ("c.csv", Rows(0, 1), ""), ("d.txt", None, "no table"),
+    ]  # fmt: skip

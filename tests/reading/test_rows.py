@@ -15,7 +15,6 @@ from tests.reading.conftest import Cli
 from tests.support import Tree
 from trunkline.errors import UsageError
 from trunkline.model import File
-from trunkline.reading.objects import Objects
 from trunkline.reading.scan import Condition, Count, Scanner, Seen, conditions
 
 
@@ -150,6 +149,8 @@ def test_text_matches_as_text_or_as_a_number(tmp_path: Path) -> None:
         assert Scanner(objects, conditions([f"id={value}"])).count(File("x.csv", "file", 1)).rows == rows
     assert Scanner(objects, conditions(["no=1"])).count(File("x.csv", "file", 1)).seen == "no column"
     assert Scanner(objects, conditions(["no=1"])).count(File("x.bin", "file", 1)).seen == "no table"
+    (tmp_path / "empty").write_text("")
+    assert Scanner(objects, conditions(["no=1"])).count(File("x.csv", "empty", 1)).seen == "unreadable"
     with pytest.raises(UsageError):
         conditions(["=1"])
 
@@ -161,4 +162,3 @@ def test_an_object_is_scanned_once(tmp_path: Path) -> None:
     assert scanner.count(File("x.csv", "file", 1)).rows == 1
     (tmp_path / "file").unlink()
     assert scanner.count(File("elsewhere/y.csv", "file", 1)).rows == 1
-    assert isinstance(Objects, type)

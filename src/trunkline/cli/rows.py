@@ -9,7 +9,8 @@ from typing import Any
 
 from trunkline.cli.output import Answer
 from trunkline.errors import TrunklineError
-from trunkline.model import File
+from trunkline.lineage import History
+from trunkline.model import File, LockEntry
 from trunkline.project import Project
 
 _SHOWN = 10  # files of a dataset, for people
@@ -48,7 +49,7 @@ def answer_rows(
         only = None if named is None else (named.dataset, named.oid)
         scanner = Scanner(project.objects, wanted, fetch=fetch)
         rows = Rows(
-            project.history(),
+            _Past(project.history()),
             lambda oid: _listing(project, oid, fetch),
             scanner.count,
             lambda oid: _datums(project, oid),
@@ -57,6 +58,24 @@ def answer_rows(
         parts = rows.datasets(only, "" if named is None else named.inside)
         data = {"rows": dict(wanted), **answer(parts, rows.models(only))}
     return Answer(data, lambda: "\n".join(_lines(data)), exit_code=0 if data["datasets"] else 1)
+
+
+class _Past:
+    """What `trunkline.rows` asks, of lineage's history."""
+
+    def __init__(self, history: History) -> None:
+        self._history = history
+        self.sources = history.sources
+
+    def locks(self) -> Iterator[Mapping[str, LockEntry]]:
+        return (lock.entries for lock in self._history.locks())
+
+    def source_versions(self, path: str) -> Iterator[str]:
+        return (version.oid for version in self._history.source_versions(path))
+
+    def run_of(self, name: str, entry: LockEntry) -> str:
+        run = self._history.run_of(name.replace("-", ".", 1), entry)
+        return "" if run is None else run.id
 
 
 def _listing(project: Project, oid: str, fetch: bool) -> tuple[File, ...] | None:
@@ -96,6 +115,9 @@ def _lines(data: Mapping[str, Any]) -> Iterator[str]:
         yield f"not known for {_model(model)}: {model['absent']} files are not here; --fetch brings them"
     if data["absent"]:
         yield f"{data['absent']} files of datasets are not here and were not looked into; --fetch brings them"
+
+    if data["unreadable"]:
+        yield f"{data['unreadable']} files are not what their names say, or empty, and could not be looked into"
 
 
 def _model(model: Mapping[str, Any]) -> str:

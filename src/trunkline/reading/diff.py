@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from trunkline.errors import MissingData, UsageError
+from trunkline.errors import CorruptData, MissingData, UsageError
 from trunkline.reading.compare import Column, Rows, columns, rows
 from trunkline.reading.formats import kind_of, rows_of
 from trunkline.reading.objects import Objects
@@ -65,7 +65,7 @@ def diff(
     key: Sequence[str] = (),
     look: bool = True,
 ) -> DatasetDiff:
-    """Compare two versions, path -> md5 each. Without `look` no file is opened. Raises UsageError, CorruptData."""
+    """Compare two versions, path -> md5 each. Without `look` no file is opened. Raises UsageError."""
     paths = sorted(path for path in {**old, **new} if old.get(path) != new.get(path))
     found = [FileDiff(path, old.get(path, ""), new.get(path, "")) for path in paths]
     if look:
@@ -83,14 +83,15 @@ def _looked(file: FileDiff, objects: Objects, key: Sequence[str]) -> FileDiff:
         was, now = (objects.path(md5, file.path) if md5 else "" for md5 in (file.was, file.now))
     except MissingData as error:
         return _with(file, note=error.message)
-    if not (was and now):
-        count = rows_of(was or now, kind)
-        return _with(file, Rows(count, 0) if now else Rows(0, count))
     try:
-        found = rows(was, now, kind, key)
+        if not (was and now):
+            count = rows_of(was or now, kind)
+            return _with(file, Rows(count, 0) if now else Rows(0, count))
+        return _with(file, rows(was, now, kind, key), tuple(columns(was, now, kind)))
+    except CorruptData as error:  # an empty CSV, for instance
+        return _with(file, note=error.message)
     except UsageError as error:
         raise UsageError(error.message, where=file.path, hint=error.hint) from error
-    return _with(file, found, tuple(columns(was, now, kind)))
 
 
 def _with(

@@ -94,12 +94,20 @@ class _reading:  # noqa: N801 - reads as a statement
         return None
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, pa.ArrowException):
+        if isinstance(error, pa.ArrowException) and not isinstance(error, KeyError):
             said = first_line(error)
             raise CorruptData(f"this file is not what its name says: {said}", where=self._path) from error
 
 
-def _text(path: str, kind: str, types: dict[str, pa.DataType]) -> pyarrow.csv.CSVStreamingReader:
+def texts(path: str, kind: str, columns: list[str]) -> Iterator[pa.RecordBatch]:
+    """These columns of a text file. Raises KeyError where it has not got them all, CorruptData."""
+    with _reading(path), _text(path, kind, dict.fromkeys(columns, pa.string()), columns) as reader:
+        yield from reader
+
+
+def _text(
+    path: str, kind: str, types: dict[str, pa.DataType], columns: list[str] | None = None
+) -> pyarrow.csv.CSVStreamingReader:
     """Reads text: every cell as it is written, none of them null."""
     with open(path, "rb") as stream:
         packed = stream.read(2) == b"\x1f\x8b"
@@ -107,7 +115,9 @@ def _text(path: str, kind: str, types: dict[str, pa.DataType]) -> pyarrow.csv.CS
     return pyarrow.csv.open_csv(
         source,
         parse_options=pyarrow.csv.ParseOptions(delimiter=_delimiter(kind), newlines_in_values=True),
-        convert_options=pyarrow.csv.ConvertOptions(column_types=types, strings_can_be_null=False),
+        convert_options=pyarrow.csv.ConvertOptions(
+            column_types=types, include_columns=columns, strings_can_be_null=False
+        ),
     )
 
 

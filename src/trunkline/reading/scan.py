@@ -14,11 +14,11 @@ from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
+from pyarrow.fs import LocalFileSystem
 
 from trunkline.errors import CorruptData, MissingData, UsageError
 from trunkline.model import File
-from trunkline.reading.formats import batches, format_of, kind_of, schema_of
+from trunkline.reading.formats import format_of, kind_of, texts
 from trunkline.reading.objects import Objects
 
 
@@ -36,6 +36,7 @@ class Seen(StrEnum):
     NO_COLUMN = "no column"
     NO_TABLE = "no table"
     ABSENT = "absent"
+    UNREADABLE = "unreadable"
 
 
 class Count(NamedTuple):
@@ -68,7 +69,7 @@ class Scanner:
         self._known: dict[tuple[str, str], Count] = {}
 
     def count(self, file: File) -> Count:
-        """The rows of a file that meet all conditions. Raises CorruptData."""
+        """The rows of a file that meet all conditions. Raises StoreError."""
         kind = kind_of(file.path)
         if (file.md5, kind) not in self._known:
             self._known[file.md5, kind] = self._count(file, kind)
@@ -81,18 +82,19 @@ class Scanner:
             return Count(0, Seen.ABSENT)
         try:
             path = self._objects.path(file.md5, file.path)
-            schema = schema_of(path, kind)
-            if any(each.column not in schema.names for each in self._wanted):
-                return Count(0, Seen.NO_COLUMN)
-            text = kind in ("csv", "tsv")
-            return Count(self._text(path, kind) if text else self._pushed(path, kind, schema), Seen.READ)
+            rows = self._text(path, kind) if kind in ("csv", "tsv") else self._pushed(path, kind)
         except MissingData:
             return Count(0, Seen.ABSENT)
-        except (pa.ArrowException, CorruptData) as error:
-            raise CorruptData(f"this file is not what its name says: {error}", where=file.path) from error
+        except KeyError:
+            return Count(0, Seen.NO_COLUMN)
+        except (pa.ArrowException, CorruptData):  # an empty CSV, for instance: no reason not to look further
+            return Count(0, Seen.UNREADABLE)
+        return Count(rows, Seen.READ)
 
-    def _pushed(self, path: str, kind: str, schema: pa.Schema) -> int:
-        """By Arrow, which leaves out what cannot match."""
+    def _pushed(self, path: str, kind: str) -> int:
+        """By Arrow, which leaves out what cannot match. Raises KeyError for a column that is not there."""
+        fragment = format_of(kind).make_fragment(path, filesystem=LocalFileSystem())
+        schema = fragment.physical_schema
         expression = None
         for each in self._wanted:
             value = _typed(each.value, schema.field(each.column).type)
@@ -100,13 +102,13 @@ class Scanner:
                 return 0
             one = pc.field(each.column) == value
             expression = one if expression is None else expression & one
-        return int(ds.dataset(path, format=format_of(kind)).count_rows(filter=expression))
+        return int(fragment.count_rows(filter=expression))
 
     def _text(self, path: str, kind: str) -> int:
-        """By going through all of it: equal as text, or as numbers."""
+        """By going through all of it: equal as text, or as numbers. Raises KeyError likewise."""
         total = 0
         names = list(dict.fromkeys(each.column for each in self._wanted))
-        for batch in batches(path, kind, names):
+        for batch in texts(path, kind, names):
             mask = None
             for each in self._wanted:
                 one = _equal_text(batch.column(each.column), each.value)
