@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from trunkline.differences import Reads, Side, between
@@ -83,6 +84,11 @@ def test_what_is_not_known_is_not_made_up() -> None:
     assert (found["code"]["basis"], found["code"]["files"]) == ("unknown", [])
     assert found["code"]["not_recorded"] == [{"run": "run", "files": ["stages/s.py"]}]
     assert compared(old, new, [])["code"]["basis"] == "commits"
+    left_out = {"tree": "t2", "left_out": [{"path": "stages/big.bin", "reason": "large"}]}
+    kept = Side(replace(new.run, code=left_out), new.entries, "t2")
+    assert (
+        compared(kept, kept, [])["code"]["not_recorded"] == [{"run": "run", "files": ["stages/big.bin"]}] * 2
+    )
     assert {each["was"] for each in found["metrics"]} == {None}
 
 

@@ -149,15 +149,22 @@ def _listed(item: LockItem | None, reads: Reads) -> dict[str, str] | None:
 def _code(one: Side, two: Side, reads: Reads) -> dict[str, Any]:
     files = reads.code(one.code, two.code) if one.code and two.code else None
     basis = "unknown" if files is None else "trees" if one.tree and two.tree else "commits"
-    loose = [side.run for side in (one, two) if not side.tree and side.run.git.dirty_files]
+    loose = [(side.run.id, _not_recorded(side)) for side in (one, two)]
     return {
         "basis": basis,
         "from": one.code or None,
         "to": two.code or None,
         "files": files or [],
         "read": [*_code_read(one, two)],
-        "not_recorded": [{"run": run.id, "files": list(run.git.dirty_files)} for run in loose],
+        "not_recorded": [{"run": run, "files": files} for run, files in loose if files],
     }
+
+
+def _not_recorded(side: Side) -> list[str]:
+    """The edited files that git has not got as the run had them."""
+    if not side.tree:
+        return list(side.run.git.dirty_files)
+    return [str(each["path"]) for each in side.run.code.get("left_out", ())]
 
 
 def _code_read(one: Side, two: Side) -> Iterator[dict[str, Any]]:

@@ -167,14 +167,15 @@ def _runs(project: Project, one: RunRecord, two: RunRecord, patch: bool) -> Answ
 
 def _side(project: Project, run: RunRecord) -> Side:
     from trunkline.differences import Side
-    from trunkline.store import snapshots
+    from trunkline.store import gitdiff, snapshots
 
     commit = snapshots.commit_of(project.root, run.id) or run.git.commit
     locked: Mapping[str, Any] = {}
     with suppress(TrunklineError):  # a commit that is not here: a shallow clone, a branch that is gone
         locked = project.artifacts.at_commit(commit).entries if commit else {}
     own = {ref.replace(".", "-", 1): stage.entry for ref, stage in run.stages.items() if stage.entry}
-    return Side(run, {**locked, **own}, str(run.code.get("tree") or ""))
+    tree = str(run.code.get("tree") or "")
+    return Side(run, {**locked, **own}, tree if tree and gitdiff.has(project.root, tree) else "")
 
 
 def _listing(project: Project, oid: str) -> Sequence[File] | None:
