@@ -8,7 +8,7 @@ only the column by which they could be known. Decides from values; what files ho
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, NamedTuple, Protocol
@@ -218,16 +218,16 @@ class Rows:
         """Find what of the rows a model saw, or where they were dropped."""
         reads = [self._read(dep) for dep in _data(entry)]
         model.inputs = [read.part for read in reads if read.part.hits]
-        model.absent = sum(read.part.absent for read in reads)
+        model.absent = sum(read.part.absent + read.part.unread for read in reads)
         if not model.inputs:
             seen: set[tuple[str, str]] = set()
             for read in reads:
                 self._upstream(read, model, seen)
 
     def _upstream(self, below: _Read, model: Model, seen: set[tuple[str, str]]) -> None:
-        """Find where the rows were dropped on the way to `below`, which has none."""
+        """Find where the rows were dropped on the way to `below`, which has none, as far as it could be asked."""
         made = self._producer(below)
-        if made is None:
+        if made is None or below.part.absent or below.part.unread:
             return
         ref, entry = made
         for dep in _data(entry):
@@ -235,7 +235,7 @@ class Rows:
                 continue
             seen.add((dep.path, dep.md5))
             read = self._read(dep)
-            model.absent += read.part.absent
+            model.absent += read.part.absent + read.part.unread
             if read.part.hits:
                 model.dropped.append(Dropped(ref, _lost(below), read.part))
             else:
@@ -292,7 +292,9 @@ class Rows:
         """The files at `inside` of a version, where their content is `md5`; None where it is not."""
         files = self._files(oid) or ()
         part = listing.part(files, inside) if inside else None
-        return listing.below(files, inside) or files if part is not None and part.oid == md5 else None
+        if part is None or part.oid != md5:
+            return None
+        return listing.below(files, inside) or (File(inside, md5, -1),)
 
     def _holders(self, path: str) -> Iterator[tuple[str, str]]:
         """(path, version) of datasets that lie above a path, those of now first."""
@@ -352,47 +354,3 @@ def _model(entry: LockEntry) -> tuple[str, str, str] | None:
         if isinstance(model, Mapping):
             return ref, str(model.get("name")), str(model.get("path"))
     return None
-
-
-def answer(parts: Sequence[Part], models: Sequence[Model]) -> dict[str, Any]:
-    """The answer as plain data."""
-    return {
-        "datasets": [_part(part) for part in parts if part.hits],
-        "in_training_input": [
-            {**_model_data(model), "inputs": [_part(part) for part in model.inputs]}
-            for model in models
-            if model.inputs
-        ],
-        "upstream_only": [
-            {**_model_data(model), "dropped_at": drop.stage, "what": drop.what, "input": _part(drop.part)}
-            for model in models
-            for drop in model.dropped
-        ],
-        "not_known": [_model_data(model) for model in models if model.absent and not model.inputs],
-        "clear": [
-            _model_data(model) for model in models if not (model.inputs or model.dropped or model.absent)
-        ],
-        "absent": sum(part.absent for part in parts),
-        "unreadable": sum(part.unread for part in parts),
-    }
-
-
-def _part(part: Part) -> dict[str, Any]:
-    files = [hit._asdict() for hit in part.hits]
-    return {
-        "path": part.path,
-        "version": part.version,
-        "rows": part.rows,
-        "files": files,
-        "absent": part.absent,
-    }
-
-
-def _model_data(model: Model) -> dict[str, Any]:
-    return {
-        "model": model.name,
-        "version": model.version,
-        "stage": model.stage,
-        "run": model.run or None,
-        "absent": model.absent,
-    }

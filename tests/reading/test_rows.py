@@ -11,10 +11,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+import trunkline
 from tests.reading.conftest import Cli
 from tests.support import Tree
 from trunkline.errors import UsageError
 from trunkline.model import File
+from trunkline.project import Project
 from trunkline.reading.scan import Condition, Count, Scanner, Seen, conditions
 
 
@@ -87,6 +89,13 @@ def test_what_is_not_here_is_said_and_fetched(
     data = cli("lineage", "--rows", "customer=1", "--json", code=1).data
     assert [each["model"] for each in data["not_known"]] == ["spend"]
     assert data["absent"] > 0
+    with Project.find() as project:
+        for name in ("ingest", "clean"):
+            trunkline.files(f"shop.{name}")
+        project.objects.listing(project.artifacts.find("shop.split").oid)
+    data = cli("lineage", "--rows", "customer=3", "--json").data
+    assert (dropped(data), [each["model"] for each in data["not_known"]]) == ([], ["spend"])
+    assert "not known for spend" in cli("lineage", "--rows", "customer=3").out
     data = cli("lineage", "--rows", "customer=1", "--fetch", "--json").data
     assert [each["model"] for each in data["in_training_input"]] == ["spend"]
 

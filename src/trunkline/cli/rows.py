@@ -12,6 +12,7 @@ from trunkline.errors import TrunklineError
 from trunkline.lineage import History
 from trunkline.model import File, LockEntry
 from trunkline.project import Project
+from trunkline.rows import Model, Part, Rows
 
 _SHOWN = 10  # files of a dataset, for people
 _WHAT = {
@@ -40,7 +41,6 @@ def answer_rows(
 ) -> Answer:
     """Scan, walk back from each model, render. Exit 1 where no row matches."""
     from trunkline.reading.scan import Scanner, conditions
-    from trunkline.rows import Rows, answer
 
     wanted = conditions(given)
     with Project.find() as project:
@@ -56,7 +56,7 @@ def answer_rows(
             everything=everything,
         )
         parts = rows.datasets(only, "" if named is None else named.inside)
-        data = {"rows": dict(wanted), **answer(parts, rows.models(only))}
+        data = {"rows": dict(wanted), **_answer(parts, rows.models(only))}
     return Answer(data, lambda: "\n".join(_lines(data)), exit_code=0 if data["datasets"] else 1)
 
 
@@ -90,6 +90,50 @@ def _datums(project: Project, manifest: str) -> Mapping[str, str]:
     return {file.path: row.datum.name for row in rows for file in row.files}
 
 
+def _answer(parts: Sequence[Part], models: Sequence[Model]) -> dict[str, Any]:
+    """As plain data."""
+    return {
+        "datasets": [_part(part) for part in parts if part.hits],
+        "in_training_input": [
+            {**_model_data(model), "inputs": [_part(part) for part in model.inputs]}
+            for model in models
+            if model.inputs
+        ],
+        "upstream_only": [
+            {**_model_data(model), "dropped_at": drop.stage, "what": drop.what, "input": _part(drop.part)}
+            for model in models
+            for drop in model.dropped
+        ],
+        "not_known": [_model_data(model) for model in models if model.absent and not model.inputs],
+        "clear": [
+            _model_data(model) for model in models if not (model.inputs or model.dropped or model.absent)
+        ],
+        "absent": sum(part.absent for part in parts),
+        "unreadable": sum(part.unread for part in parts),
+    }
+
+
+def _part(part: Part) -> dict[str, Any]:
+    files = [hit._asdict() for hit in part.hits]
+    return {
+        "path": part.path,
+        "version": part.version,
+        "rows": part.rows,
+        "files": files,
+        "absent": part.absent,
+    }
+
+
+def _model_data(model: Model) -> dict[str, Any]:
+    return {
+        "model": model.name,
+        "version": model.version,
+        "stage": model.stage,
+        "run": model.run or None,
+        "absent": model.absent,
+    }
+
+
 def _lines(data: Mapping[str, Any]) -> Iterator[str]:
     if not data["datasets"]:
         yield f"no row has {', '.join(f'{column}={value}' for column, value in data['rows'].items())}"
@@ -112,12 +156,12 @@ def _lines(data: Mapping[str, Any]) -> Iterator[str]:
         yield f"  {_model(model)}: dropped at {model['dropped_at']}"
         yield f"    it reads {part['path']} {part['version'][:8]}: {_count(part)}; {_WHAT[model['what']]}"
     for model in data["not_known"]:
-        yield f"not known for {_model(model)}: {model['absent']} files are not here; --fetch brings them"
+        yield f"not known for {_model(model)}: {_files(model['absent'])} not be looked into; --fetch brings what is not here"
     if data["absent"]:
-        yield f"{data['absent']} files of datasets are not here and were not looked into; --fetch brings them"
+        yield f"{_files(data['absent'])} not be looked into: not here; --fetch brings them"
 
     if data["unreadable"]:
-        yield f"{data['unreadable']} files are not what their names say, or empty, and could not be looked into"
+        yield f"{_files(data['unreadable'])} not be looked into: not what the name says, or empty"
 
 
 def _model(model: Mapping[str, Any]) -> str:
@@ -130,3 +174,7 @@ def _count(part: Mapping[str, Any]) -> str:
     return (
         f"{part['rows']:,} row{'' if part['rows'] == 1 else 's'} in {files:,} file{'' if files == 1 else 's'}"
     )
+
+
+def _files(number: int) -> str:
+    return f"{number:,} file{'' if number == 1 else 's'} could"

@@ -7,6 +7,7 @@ damaged is put aside and fetched again. What comes from the remote is hashed bef
 from __future__ import annotations
 
 import os
+import shutil
 from functools import cached_property
 from threading import Lock
 
@@ -62,11 +63,12 @@ class Objects:
         file = os.path.join(folder, "object")
         try:
             remote.get([(md5, file)])
+            self._store.adopt(folder, [File("object", md5, os.path.getsize(file))])
         except MissingData as error:
             hint = "`dvc push` sends it there, typed where it is; or run the stage that makes it again"
             raise MissingData(error.message, where=where, hint=hint) from error
-        self._store.adopt(folder, [File("object", md5, os.path.getsize(file))])
-        os.rmdir(folder)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
     @cached_property
     def _remote(self) -> Remote:
