@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.s3 import S3, s3
 from tests.support import Tree
 from tests.test_archive import refs
 
@@ -87,6 +88,25 @@ def test_a_server_that_refuses_the_refs_gets_a_bundle_in_the_remote(shared: Tree
     assert other.trunkline("pull", "--json").data["records"] == 2
     assert refs(other) == refs(shared)
     assert other.trunkline("pull", "--json").data["records"] == 0
+
+
+def test_an_s3_remote(shared: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in S3.items():
+        monkeypatch.setenv(name, value)
+    with s3() as bucket:
+        shared.dvc("remote", "modify", "store", "url", "s3://data/x")
+        shared.dvc("remote", "modify", "store", "endpointurl", bucket.url)
+        shared.commit("S3")
+        shared.git("push", "-q")
+        (shared.root.parent / "origin.git/hooks/update").write_text(
+            '#!/bin/sh\n[ "${1#refs/heads}" != "$1" ]\n'
+        )
+        (shared.root.parent / "origin.git/hooks/update").chmod(0o755)
+        assert shared.trunkline("push", "--json").data["bundled"] == 2
+        assert any(name.startswith("x/trunkline/records/") for name in bucket.names())
+        other = clone(shared)
+        assert other.trunkline("pull", "--json").data["records"] == 2
+        assert other.contents("data/letters") == shared.contents("data/letters")
 
 
 def test_without_anything_to_share_with(project: Tree) -> None:

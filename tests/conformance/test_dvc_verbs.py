@@ -172,7 +172,9 @@ def test_dvc_may_restore_a_stage_from_its_run_cache(ran: Tree) -> None:
     assert ran.contents("data") == first
     graph = ran.trunkline("lineage", "data/letters/upper", "--json").data
     (stage,) = (node["attributes"] for node in graph["nodes"] if node["type"] == "stage")
-    assert (stage["run_exact"], stage["run_id"] != latest) == (True, True), "the run that computed it is named"
+    assert (stage["run_exact"], stage["run_id"] != latest) == (True, True), (
+        "the run that computed it is named"
+    )
     settled(ran)
     ran.write(f"{RAW}/a.txt", "omega")
     ran.trunkline("run")

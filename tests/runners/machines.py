@@ -19,11 +19,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.s3 import S3
 from trunkline.runners.shipping import CodeOf, meaning
 from trunkline.writer import writer_tag
 
 PATIENCE = 60.0  # seconds; what takes longer has gone wrong
-S3 = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_DEFAULT_REGION": "us-east-1"}
 
 HOOK = """\
 import os, sys

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from tests.runners.conftest import CODE, Bench, everything, take
-from tests.runners.machines import S3, Machines, code_of, needs_dask, until
+from tests.runners.machines import Machines, code_of, needs_dask, until
+from tests.s3 import S3, Bucket, s3
 from tests.support import Tree
 from trunkline.digest import md5_bytes
 from trunkline.errors import TrunklineError
@@ -24,7 +25,6 @@ from trunkline.runners.objects import Remote
 
 needs_dask()
 psutil: Any = pytest.importorskip("psutil")  # it comes with Dask
-boto3: Any = pytest.importorskip("boto3")  # and this with moto
 
 
 SLOW = """
@@ -116,38 +116,10 @@ def total(counts: list[Path]):
 '''
 
 
-class Bucket:
-    """A bucket of a real S3 API on the loopback device."""
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-        keys = {f"{name.lower()}": value for name, value in S3.items() if "KEY" in name}
-        self._client: Any = boto3.client("s3", endpoint_url=url, region_name="us-east-1", **keys)
-        self._client.create_bucket(Bucket="data")
-
-    def md5s(self) -> set[str]:
-        """Of all objects in it."""
-        pages = self._client.get_paginator("list_objects_v2").paginate(Bucket="data")
-        keys = [entry["Key"] for page in pages for entry in page.get("Contents", ())]
-        return {key.rpartition("md5/")[2].replace("/", "") for key in keys}
-
-    def close(self) -> None:
-        self._client.close()
-
-
 @pytest.fixture(scope="module")
 def bucket() -> Iterator[Bucket]:
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    server.start()
-    try:
-        host, port = server.get_host_and_port()
-        made = Bucket(f"http://{host}:{port}")
+    with s3() as made:
         yield made
-        made.close()
-    finally:
-        server.stop()
 
 
 def on_dask(project: Tree, pool: str) -> None:
