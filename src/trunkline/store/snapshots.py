@@ -94,7 +94,7 @@ def keep(root: str, run_id: str, snapshot: Snapshot, files: Mapping[str, bytes],
     ref = f"{RUNS}/{name_of(run_id)}"
     parent = [f"from {snapshot.parent}".encode()] if snapshot.parent else []
     lines = [
-        f"commit {ref}".encode(),
+        f"commit {ref}\nmark :1".encode(),
         f"committer trunkline <trunkline@localhost> {int(_time_of(run_id))} +0000".encode(),
         _data(message.encode("utf-8", "surrogateescape")),
         *parent,
@@ -103,9 +103,10 @@ def keep(root: str, run_id: str, snapshot: Snapshot, files: Mapping[str, bytes],
     for path, content in files.items():
         name = place.full(path).replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
         lines += [f'M 100644 inline "{name}"'.encode("utf-8", "surrogateescape"), _data(content)]
-    call(root, *_QUIET, "fast-import", "--quiet", "--force", "--done",
-         data=b"\n".join([*lines, b"done", b""]))  # fmt: skip
-    return commit_of(root, run_id) or ""
+    lines += [b"get-mark :1", b"done", b""]
+    return text(
+        call(root, *_QUIET, "fast-import", "--quiet", "--force", "--done", data=b"\n".join(lines))
+    ).strip()
 
 
 def _data(content: bytes) -> bytes:
