@@ -9,11 +9,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from trunkline.cli.options import count
-from trunkline.cli.output import Answer, seconds, table
+from trunkline.cli.output import Answer, plural, seconds, table
 from trunkline.ledger import records
 from trunkline.ledger.records import RunRecord, StageRecord, to_json
 from trunkline.model import GitState, ReasonKind
 from trunkline.project import Project
+
+_LEFT_OUT = 3
 
 
 def arguments_runs(parser: argparse.ArgumentParser) -> None:
@@ -109,6 +111,7 @@ def _text(record: RunRecord) -> str:
         f"run {record.id}: {record.state}",
         f"  {record.command}, at {record.started[:19].replace('T', ' ')} UTC, {seconds(record.seconds)}",
         f"  {_commit(record.git)}",
+        *_kept(record),
         *([f"  in Prefect: {record.flow['url']}"] if record.flow.get("url") else []),
     ]
     rows = [
@@ -126,6 +129,21 @@ def _commit(git: GitState) -> str:
     dirty = f", with changes in {', '.join(git.dirty_files[:5])}" if git.dirty else ""
     place = f", in the worktree of the deployment {git.worktree}" if git.worktree else ""
     return f"commit {(git.commit or 'none')[:8]} on {git.branch or 'no branch'}{dirty}{place}"
+
+
+def _kept(record: RunRecord) -> Iterator[str]:
+    """Where its code is, and what of it is not there."""
+    if record.code.get("tree") and record.state != "running":
+        from trunkline.store.snapshots import RUNS, name_of
+
+        yield f"  its code: {RUNS}/{name_of(record.id)}"
+    left_out = record.code.get("left_out", ())
+    for each in left_out[:_LEFT_OUT]:
+        yield f"    without {each['path']}: {each['reason']}"
+    if len(left_out) > _LEFT_OUT:
+        yield f"    and {plural(len(left_out) - _LEFT_OUT, 'file')} more"
+    if record.code.get("error"):
+        yield f"  its code was not kept: {record.code['error']}"
 
 
 def _counts(stage: StageRecord) -> str:
