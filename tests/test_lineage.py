@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Any
 
+from trunkline import listing
 from trunkline.digest import md5_bytes, tree_oid
+from trunkline.ledger.makings import canonical, flat, parameters
 from trunkline.lineage import (
     Accepted,
     Artifact,
     Graph,
     History,
-    LockSnapshot,
+    Making,
     Origin,
     RunFact,
     SourceVersion,
@@ -24,7 +26,8 @@ from trunkline.lineage import (
     render_text,
     walk,
 )
-from trunkline.model import Commit, File, LockEntry, LockItem
+from trunkline.lineage.history import within
+from trunkline.model import Commit, File, LockEntry, LockItem, ManifestRow
 
 GOLDEN = Path(__file__).parent / "golden" / "lineage"
 COMMIT = Commit("c0ffee11" + "0" * 32, "2025-11-20T08:00:00Z", "Ada", "flights_raw: put 365 files")
@@ -35,11 +38,19 @@ def md5(content: str) -> str:
     return md5_bytes(content.encode())
 
 
+@dataclass(frozen=True)
+class Lock:
+    """What a dvc.lock said at some time."""
+
+    origin: Origin
+    entries: Mapping[str, LockEntry]
+
+
 @dataclass
 class Memory:
-    """A History in memory. `put` makes versions, the rest is what the tests say."""
+    """A History in memory, by plain search. `put` makes versions, the rest is what the tests say."""
 
-    snapshots: list[LockSnapshot] = field(default_factory=list)
+    snapshots: list[Lock] = field(default_factory=list)
     listings: dict[str, tuple[File, ...]] = field(default_factory=dict)
     pointers: dict[str, list[SourceVersion]] = field(default_factory=dict)
     present: list[str] = field(default_factory=list)
@@ -47,7 +58,7 @@ class Memory:
     manifests: dict[str, int] = field(default_factory=dict)
     vouched: dict[str, Accepted] = field(default_factory=dict)
     produced: dict[str, list[tuple[str, str, str]]] = field(default_factory=dict)
-    asked: int = 0
+    tables: dict[str, tuple[ManifestRow, ...]] = field(default_factory=dict)
 
     def put(self, files: Mapping[str, str]) -> str:
         rows = tuple(File(path, md5(content), len(content)) for path, content in sorted(files.items()))
@@ -61,17 +72,127 @@ class Memory:
         self.present = sorted({*self.present, path})
         return oid
 
-    def locks(self) -> Iterator[LockSnapshot]:
-        for snapshot in self.snapshots:
-            self.asked += 1
-            yield snapshot
+    # ---- makings
+
+    def together(self, origin: Origin) -> list[Making]:
+        wanted = [lock for lock in self.snapshots if lock.origin[:2] == origin[:2]]
+        entries = {name: entry for lock in wanted for name, entry in lock.entries.items()}
+        known = {name: plain(entry) for name, entry in entries.items()}
+        return [making for making in self.makings() if known.get(making.name) == making.entry]
+
+    def origin(self, making: Making) -> Origin:
+        return next(lock.origin for lock in self.snapshots if making in self.together(lock.origin))
+
+    def makings(self) -> list[Making]:
+        found: list[Making] = []
+        for lock in self.snapshots:
+            for name, entry in lock.entries.items():
+                if all((each.name, each.entry) != (name, plain(entry)) for each in found):
+                    found.append(Making.of(len(found), name, plain(entry)))
+        return found
+
+    def holding(self, md5: str) -> list[Making]:
+        return []
+
+    def makers(self, path: str, md5: str) -> list[Making]:
+        return [
+            making
+            for making in self.makings()
+            for out in making.outs
+            if (inside := within(path, out.path)) is not None and self.part(out.md5, inside) == md5
+        ]
+
+    def readers(self, path: str, md5: str) -> list[Making]:
+        return [m for m in self.makings() if any((dep.path, dep.md5) == (path, md5) for dep in m.deps)]
+
+    def with_param(self, key: str, value: object) -> list[Making]:
+        wanted = (key, canonical(value))
+        return [m for m in self.makings() if wanted in flat(parameters(m.name, m.entry), m.ref)]
+
+    def beside(self, path: str, md5: str) -> list[Making]:
+        locks = [
+            [Making.of(0, name, entry) for name, entry in lock.entries.items()] for lock in self.snapshots
+        ]
+        names = {
+            (each.name, each.cmd, each.deps)
+            for lock in locks
+            if any((out.path, out.md5) == (path, md5) for each in lock for out in each.outs)
+            for each in lock
+            if any(within(dep.path, path) for dep in each.deps)
+        }
+        return [m for m in self.makings() if (m.name, m.cmd, m.deps) in names]
+
+    def locked_at(self, making: Making) -> tuple[str, str] | None:
+        since = None
+        for lock in self.snapshots:
+            if lock.origin.kind == "commit":
+                if plain(lock.entries[making.name]) == making.entry:
+                    since = lock.origin.id, lock.origin.time
+                elif since is not None:
+                    break
+        return since
+
+    def places(self, role: str) -> set[str]:
+        return {item.path for m in self.makings() for item in (m.outs if role == "out" else m.deps)}
+
+    def versions(self, role: str, path: str) -> list[str]:
+        items = (item for m in self.makings() for item in (m.outs if role == "out" else m.deps))
+        return sorted({item.md5 for item in items if item.path == path})
+
+    def some(self, ids: Sequence[int]) -> list[Making]:
+        return [m for m in self.makings() if m.id in ids]
+
+    # ---- runs
+
+    def run_of(self, making: Making) -> RunFact | None:
+        return self.runs.get(making.ref)
+
+    def runs_of(self, makings: Sequence[Making]) -> dict[int, list[RunFact]]:
+        return {m.id: [self.runs[m.ref]] for m in makings if m.ref in self.runs}
+
+    def run_at(self, commit: str) -> dict[int, list[RunFact]]:
+        return {id_: some for id_, some in self.runs_of(self.makings()).items() if some[0].commit == commit}
+
+    def run_with(self, package: str, version: str) -> dict[int, list[RunFact]]:
+        return {
+            id_: some
+            for id_, some in self.runs_of(self.makings()).items()
+            if some[0].environment.get("packages", {}).get(package) == version
+        }
+
+    def accepted(self, ref: str, manifest: str) -> Accepted | None:
+        return self.vouched.get(ref)
+
+    # ---- contents
 
     def listing(self, oid: str) -> tuple[File, ...] | None:
         return self.listings.get(oid)
 
+    def part(self, oid: str, inside: str) -> str | None:
+        if not inside:
+            return oid
+        if not oid.endswith(".dir"):
+            return ""
+        files = self.listings.get(oid)
+        if files is None:
+            return None
+        found = listing.part(files, inside)
+        return found.oid if found is not None else ""
+
     def holds(self, oid: str, md5: str) -> bool | None:
         files = self.listings.get(oid)
         return None if files is None else any(file.md5 == md5 for file in files)
+
+    def producers(self, md5: str) -> Sequence[tuple[str, str, str]]:
+        return self.produced.get(md5, [])
+
+    def datums(self, manifest: str) -> int | None:
+        return self.manifests.get(manifest)
+
+    def rows(self, manifest: str) -> Sequence[ManifestRow] | None:
+        return self.tables.get(manifest)
+
+    # ---- sources
 
     def sources(self) -> list[str]:
         return self.present
@@ -79,17 +200,10 @@ class Memory:
     def source_versions(self, path: str) -> list[SourceVersion]:
         return self.pointers.get(path, [])
 
-    def run_of(self, ref: str, entry: LockEntry) -> RunFact | None:
-        return self.runs.get(ref)
 
-    def datums(self, manifest: str) -> int | None:
-        return self.manifests.get(manifest)
-
-    def accepted(self, ref: str, manifest: str) -> Accepted | None:
-        return self.vouched.get(ref)
-
-    def producers(self, md5: str) -> Sequence[tuple[str, str, str]]:
-        return self.produced.get(md5, [])
+def plain(entry: LockEntry) -> LockEntry:
+    """As the index has it: parameters by way of JSON."""
+    return Making.of(0, "", entry).entry
 
 
 def item(path: str, oid: str, nfiles: int | None = None) -> LockItem:
@@ -158,7 +272,7 @@ class Flights:
                 model={"name": "flights_late", "path": "model.onnx"},
             ),
         }
-        memory.snapshots.append(LockSnapshot(Origin("workspace"), self.entries))
+        memory.snapshots.append(Lock(Origin("workspace"), self.entries))
 
     def with_runs(self) -> Flights:
         environment = {
@@ -184,7 +298,7 @@ def golden(name: str, text: str) -> None:
 
 def test_memory_is_a_history() -> None:
     history: History = Memory()
-    assert list(history.locks()) == []
+    assert list(history.makings()) == []
 
 
 # ---------------------------------------------------------------- the model
@@ -244,13 +358,6 @@ def test_a_dataset_that_two_stages_read_is_told_once() -> None:
     golden("metrics.txt", render_text(graph))
 
 
-def test_only_as_much_history_is_read_as_is_needed() -> None:
-    flights = Flights().with_runs()
-    flights.memory.snapshots.append(LockSnapshot(Origin("commit", "a" * 40, "2025"), {}))
-    walk(Artifact("model.onnx", md5("the model")), flights.memory)
-    assert flights.memory.asked == 1
-
-
 # ---------------------------------------------------------------- without runs
 
 
@@ -259,9 +366,9 @@ def test_without_a_record_the_commit_of_the_lock_stands() -> None:
     flights.memory.manifests[md5("im") + ".dir"] = 2
     other = {**flights.entries, "flights-train": stage("train", [], flights.train)}
     flights.memory.snapshots += [
-        LockSnapshot(Origin("commit", "22222222" + "0" * 32, "2025-11-22T10:00:00Z"), flights.entries),
-        LockSnapshot(Origin("commit", "11111111" + "0" * 32, "2025-11-21T10:00:00Z"), flights.entries),
-        LockSnapshot(Origin("commit", "00000000" + "0" * 32, "2025-11-20T10:00:00Z"), other),
+        Lock(Origin("commit", "22222222" + "0" * 32, "2025-11-22T10:00:00Z"), flights.entries),
+        Lock(Origin("commit", "11111111" + "0" * 32, "2025-11-21T10:00:00Z"), flights.entries),
+        Lock(Origin("commit", "00000000" + "0" * 32, "2025-11-20T10:00:00Z"), other),
     ]
     graph = walk(Artifact("model.onnx", md5("the model")), flights.memory)
     (train,) = [
@@ -315,7 +422,7 @@ def test_a_model_is_found_in_an_older_lock_with_the_data_of_then() -> None:
     memory.listings |= old_listings
     changed = memory.put({"model.onnx": "a newer model"})
     memory.snapshots = [
-        LockSnapshot(
+        Lock(
             Origin("workspace"),
             {
                 **flights.entries,
@@ -326,8 +433,8 @@ def test_a_model_is_found_in_an_older_lock_with_the_data_of_then() -> None:
                 "flights-train": stage("train", [], changed),
             },
         ),
-        LockSnapshot(Origin("run", RUN, "2025-11-22"), {"flights-train": flights.entries["flights-train"]}),
-        LockSnapshot(Origin("commit", "b" * 40, "2025-11-21"), flights.entries),
+        Lock(Origin("run", RUN, "2025-11-22"), {"flights-train": flights.entries["flights-train"]}),
+        Lock(Origin("commit", "b" * 40, "2025-11-21"), flights.entries),
     ]
     graph = walk(Artifact("old.onnx", md5("the model")), memory)
     (train,) = [
@@ -385,7 +492,7 @@ def test_a_stage_written_by_hand() -> None:
     memory.pointers["data/raw.csv"] = [SourceVersion(md5("raw"), 3, None, COMMIT)]
     assert raw != md5("raw")
     memory.snapshots.append(
-        LockSnapshot(
+        Lock(
             Origin("workspace"),
             {
                 "prepare": LockEntry(
@@ -454,8 +561,8 @@ def test_a_file_whose_listing_is_gone_is_found_by_its_result() -> None:
     flights = Flights()
     memory = flights.memory
     memory.snapshots = [
-        LockSnapshot(Origin("workspace"), {}),
-        LockSnapshot(Origin("run", RUN, "2025-11-22"), flights.entries),
+        Lock(Origin("workspace"), {}),
+        Lock(Origin("run", RUN, "2025-11-22"), flights.entries),
     ]
     del memory.listings[flights.train]
     assert find(Artifact("model.onnx", md5("the model")), memory) is None

@@ -13,11 +13,12 @@ import pytest
 
 from trunkline.digest import md5_file
 from trunkline.errors import MissingData
+from trunkline.ledger.catalog import Catalog, Change, Past
 from trunkline.ledger.records import Scene
-from trunkline.ledger.runs import RunLog, Runs
+from trunkline.ledger.runs import RunLog
 from trunkline.lineage import Artifact, Graph, graph_json, render_text, walk
 from trunkline.lineage.recorded import Readers, Recorded
-from trunkline.model import Decision, File, StageReport
+from trunkline.model import Decision, File, StageReport, Version
 from trunkline.store import git, lockfile, pointers
 
 # Stands for `trunkline` under `dvc repro`: what matters here is what DVC writes about it.
@@ -98,8 +99,21 @@ class Project:
                 raise MissingData(oid) from error
             return tuple(File(row["relpath"], row["md5"], -1) for row in rows)
 
-        readers = Readers(lockfile.parse, pointers.parse, listing, object_path, lambda manifest: 1)
-        return Recorded(str(here), readers, Runs(str(here)), ["data/raw"])
+        past = Past(
+            lambda: git.tips(str(here)),
+            lambda: (Change(*each) for each in git.changes(str(here), "dvc.lock", "*.dvc")),
+            lambda blobs: git.blobs(str(here), blobs),
+            lockfile.parse,
+            pointers.parse,
+        )
+
+        def pointer(file: str) -> Version | None:
+            text = (here / file).read_text() if (here / file).exists() else None
+            return None if text is None else pointers.parse(text, file)
+
+        catalog = Catalog(str(here / ".dvc/tmp/lineage.db"), str(here), str(here / ".trunkline/runs"), past)
+        readers = Readers(pointer, listing, object_path, lambda manifest: 1)
+        return Recorded(catalog, readers, ["data/raw"])
 
     def lineage(self, path: Path, root: Path | None = None) -> Graph:
         return walk(Artifact(str(path), md5_file(str(path))), self.history(root))

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from trunkline.artifacts import Artifacts
     from trunkline.engine.execute import Engine
     from trunkline.engine.works import RunPaths
+    from trunkline.ledger.catalog import Catalog
     from trunkline.ledger.results import Results
     from trunkline.ledger.runs import Runs
     from trunkline.lineage import History
@@ -104,7 +105,7 @@ class Project:
 
     def close(self) -> None:
         """Close what is open, give up the scratch space."""
-        for adapter in ("store", "ledger"):
+        for adapter in ("store", "ledger", "catalog"):
             if adapter in self.__dict__:
                 getattr(self, adapter).close()
 
@@ -257,19 +258,35 @@ class Project:
     def history(self) -> History:
         """What lineage asks: the workspace, the runs, git."""
         from trunkline.lineage.recorded import Readers, Recorded
-        from trunkline.store import lockfile, pointers
 
         readers = Readers(
-            lock=lockfile.parse,
-            pointer=pointers.parse,
+            pointer=self.store.pointer,
             listing=self.store.listing,
             object_path=self.store.object_path,
             datums=self._count_datums,
             accepted=self._count_accepted,
+            rows=self.manifest,
             producers=self.ledger.producers,
         )
         paths = [pointer.removesuffix(".dvc") for pointer in self.store.sources().values()]
-        return Recorded(self.root, readers, self.runs, paths)
+        return Recorded(self.catalog, readers, paths)
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        """The index of what runs, dvc.lock and git say of the past."""
+        from trunkline.ledger.catalog import Catalog, Change, Past
+        from trunkline.ledger.runs import FOLDER
+        from trunkline.store import git, lockfile, pointers
+
+        past = Past(
+            tips=lambda: git.tips(self.root),
+            changes=lambda: (Change(*each) for each in git.changes(self.root, lockfile.NAME, "*.dvc")),
+            contents=lambda blobs: git.blobs(self.root, blobs),
+            lock=lockfile.parse,
+            pointer=pointers.parse,
+        )
+        file = os.path.join(self.root, ".dvc", "tmp", "trunkline", "lineage.db")
+        return Catalog(file, self.root, os.path.join(self.home, FOLDER), past)
 
     @cached_property
     def artifacts(self) -> Artifacts:

@@ -199,10 +199,11 @@ def utc(seconds: float) -> str:
 
 def same_entry(one: LockEntry, other: LockEntry | None) -> bool:
     """Whether two lock entries name the same command, parameters and contents."""
-    return other is not None and _signature(one) == _signature(other)
+    return other is not None and signature(one) == signature(other)
 
 
-def _signature(entry: LockEntry) -> str:
+def signature(entry: LockEntry) -> str:
+    """A text that lock entries share which name the same command, parameters and contents."""
     items = [[(item.path, item.md5) for item in some] for some in (entry.deps, entry.outs)]
     return json.dumps([entry.cmd, items, entry.params], sort_keys=True, default=str)
 

@@ -1,105 +1,88 @@
 """Finds an artifact by its content, wherever it was copied to.
 
-Newest first: the workspace's lock, its source datasets, then the locks of runs and of git, then older
-versions of the sources, then what the results index knows of files whose listings are gone. Within one
-of these, a dataset at whose path the artifact lies is looked into before the others.
+First where the workspace's lock says, its source datasets, then what is known to hold it, then every
+other making, newest first, then older versions of the sources, then what the results index knows of
+files whose listings are gone. Within one of these, a dataset at whose path the artifact lies is looked
+into before the others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, islice
 
-from trunkline import listing
-from trunkline.lineage.history import Artifact, Found, History, LockSnapshot, SourceVersion
+from trunkline.lineage.history import Artifact, Found, History, Making, Origin, within
 from trunkline.model import File, LockItem
 
 
-class Locks:
-    """The history's locks, each asked for once and as late as possible, to be gone through many times."""
+def find(artifact: Artifact, history: History) -> Found | None:
+    """Where the artifact is; None where nobody knows."""
+    seen: set[str] = set()
 
-    def __init__(self, history: History) -> None:
-        self._rest = iter(history.locks())
-        self._known: list[LockSnapshot] = []
+    def among(some: Iterable[Making]) -> Iterator[Found]:
+        return _in_makings(artifact, history, some, seen)
 
-    def __iter__(self) -> Iterator[LockSnapshot]:
-        at = 0
-        while True:
-            if at == len(self._known):
-                if (snapshot := next(self._rest, None)) is None:
-                    return
-                self._known.append(snapshot)
-            yield self._known[at]
-            at += 1
-
-
-def find(artifact: Artifact, history: History, locks: Locks | None = None) -> Found | None:
-    """Where the artifact is; None where nobody knows. `locks` are the history's, if already asked for."""
-    locks = Locks(history) if locks is None else locks
-    snapshots = iter(locks)
     return next(
         chain(
-            _in_locks(artifact, history, islice(snapshots, 1)),
+            among(sorted(history.together(Origin("workspace")), key=lambda making: making.ref)),
             _in_sources(artifact, history, now=True),
-            _in_locks(artifact, history, snapshots),
+            _lazily(lambda: among(history.holding(artifact.md5))),
+            _lazily(lambda: among(history.makings())),
             _in_sources(artifact, history, now=False),
-            _in_results(artifact, history, locks),
+            _in_results(artifact, history),
         ),
         None,
     )
 
 
-def part_of(history: History, oid: str, inside: str) -> str | None:
-    """The content hash of a file or directory inside a version; None where there is no such part."""
-    if not inside:
-        return oid
-    found = listing.part(tuple(sorted(history.listing(oid) or ())), inside)
-    return None if found is None else found.oid
+def located(given: str, path: str, oid: str, inside: str, history: History) -> Found | None:
+    """The Found of what is known to be at `inside` of the version `oid` of the dataset at `path`."""
+    version = next((each for each in history.source_versions(path) if each.oid == oid), None)
+    if version is not None:
+        return Found(path, oid, inside, source=version)
+    making = next((each for each in history.makers(path, oid) if _out(each, path, oid)), None)
+    return None if making is None else Found(path, oid, inside, making)
 
 
-def within(path: str, folder: str) -> str | None:
-    """`path` relative to `folder`, "" where they are the same; None where it lies elsewhere."""
-    if path == folder:
-        return ""
-    return path[len(folder) + 1 :] if path.startswith(f"{folder}/") else None
+def _out(making: Making, path: str, oid: str) -> bool:
+    return any((out.path, out.md5) == (path, oid) for out in making.outs)
 
 
-def _in_locks(artifact: Artifact, history: History, locks: Iterable[LockSnapshot]) -> Iterator[Found]:
-    seen: set[str] = set()
-    for snapshot in locks:
-        outs = [(name, out) for name, entry in snapshot.entries.items() for out in entry.outs]
-        for name, out in _nearest(artifact, outs):
-            if out.md5 not in seen and (file := _inside(artifact, history, out.path, out.md5)) is not None:
-                yield Found(out.path, out.md5, file, snapshot, name)
-            seen.add(out.md5)
+def _lazily(some: Callable[[], Iterator[Found]]) -> Iterator[Found]:
+    yield from some()
 
 
-def _nearest(artifact: Artifact, outs: Sequence[tuple[str, LockItem]]) -> list[tuple[str, LockItem]]:
-    return sorted(outs, key=lambda pair: (within(artifact.path, pair[1].path) is None, pair[1].path))
+def _in_makings(
+    artifact: Artifact, history: History, makings: Iterable[Making], seen: set[str]
+) -> Iterator[Found]:
+    pairs = [(making, out) for making in makings for out in making.outs]
+    for making, out in _nearest(artifact, pairs):
+        if out.md5 not in seen and (file := _inside(artifact, history, out.path, out.md5)) is not None:
+            yield Found(out.path, out.md5, file, making)
+        seen.add(out.md5)
+
+
+def _nearest(artifact: Artifact, outs: Sequence[tuple[Making, LockItem]]) -> list[tuple[Making, LockItem]]:
+    return sorted(outs, key=lambda pair: within(artifact.path, pair[1].path) is None)
 
 
 def _in_sources(artifact: Artifact, history: History, *, now: bool) -> Iterator[Found]:
     paths = sorted(history.sources(), key=lambda path: (within(artifact.path, path) is None, path))
     for path in paths:
-        versions: Iterator[SourceVersion] = iter(history.source_versions(path))
+        versions = iter(history.source_versions(path))
         for version in islice(versions, 1) if now else islice(versions, 1, None):
             if (file := _inside(artifact, history, path, version.oid)) is not None:
                 yield Found(path, version.oid, file, source=version)
 
 
-def _in_results(artifact: Artifact, history: History, locks: Locks) -> Iterator[Found]:
+def _in_results(artifact: Artifact, history: History) -> Iterator[Found]:
     """A file whose dataset's listing is gone, but whose run is recorded."""
-    produced = history.producers(artifact.md5)
-    if not produced:
-        return
-    runs = {snapshot.origin.id: snapshot for snapshot in locks if snapshot.origin.kind == "run"}
-    for ref, _, run in produced:
-        name = ref.replace(".", "-", 1)
+    for ref, _, run in history.producers(artifact.md5):
         path = "data/" + ref.replace(".", "/", 1)
-        entry = runs[run].entries.get(name) if run in runs else None
-        for out in entry.outs if entry is not None else ():
-            if out.path == path and history.listing(out.md5) is None:
-                yield Found(path, out.md5, within(artifact.path, path) or _name(artifact), runs[run], name)
+        for making in history.together(Origin("run", run)):
+            for out in making.outs:
+                if out.path == path and history.listing(out.md5) is None:
+                    yield Found(path, out.md5, within(artifact.path, path) or _name(artifact), making)
 
 
 def _inside(artifact: Artifact, history: History, path: str, oid: str) -> str | None:
@@ -107,7 +90,7 @@ def _inside(artifact: Artifact, history: History, path: str, oid: str) -> str | 
     if artifact.md5 == oid:
         return ""
     inside = within(artifact.path, path)
-    if inside and part_of(history, oid, inside) == artifact.md5:
+    if inside and history.part(oid, inside) == artifact.md5:
         return inside
     if artifact.md5.endswith(".dir") or not history.holds(oid, artifact.md5):
         return None

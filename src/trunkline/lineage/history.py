@@ -6,7 +6,10 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
-from trunkline.model import Commit, File, LockEntry
+from trunkline.ledger.makings import Making, Origin
+from trunkline.model import Commit, File, LockEntry, LockItem, ManifestRow
+
+__all__ = ["Accepted", "Artifact", "Found", "History", "Making", "Origin", "RunFact", "SourceVersion"]
 
 
 class Artifact(NamedTuple):
@@ -21,22 +24,6 @@ class Artifact(NamedTuple):
     path: str = ""
 
 
-class Origin(NamedTuple):
-    """Where a lock comes from: `kind` is workspace, run or commit; `id` the run's or the commit's."""
-
-    kind: str
-    id: str = ""
-    time: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class LockSnapshot:
-    """What a dvc.lock said at some time: its entries by DVC's stage name."""
-
-    origin: Origin
-    entries: Mapping[str, LockEntry]
-
-
 class SourceVersion(NamedTuple):
     """A version of a source dataset, and the commit that introduced it; None: not committed."""
 
@@ -48,7 +35,7 @@ class SourceVersion(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RunFact:
-    """The run that made a lock entry. `exact` False: it made the same data, by another entry."""
+    """A run that made a lock entry. `exact` False: it made the same data, by another entry."""
 
     id: str
     state: str
@@ -78,44 +65,116 @@ class Accepted(NamedTuple):
 class Found:
     """Where an artifact was found: in the version `oid` of the dataset at `path`.
 
-    `file` is the file or directory inside, "" for all of it. Made by `stage` (DVC's name) as
-    `snapshot` has it, or, without them, a source.
+    `file` is the file or directory inside, "" for all of it. It came about by `making`, or, without
+    one, is a version of a source.
     """
 
     path: str
     oid: str
     file: str
-    snapshot: LockSnapshot | None = None
-    stage: str = ""
+    making: Making | None = None
     source: SourceVersion | None = None
 
 
 class History(Protocol):
-    """What is known of the past."""
+    """What is known of the past. Every sequence is newest first, what the workspace has before all."""
 
-    def locks(self) -> Iterable[LockSnapshot]:
-        """Every lock, the workspace's first, then newest first; read as far as it is asked for."""
+    # ---- how outputs came about
 
-    def listing(self, oid: str) -> tuple[File, ...] | None:
-        """The files of a version; None where its listing is not at hand."""
+    def together(self, origin: Origin) -> Sequence[Making]:
+        """The makings of one lock."""
 
-    def holds(self, oid: str, md5: str) -> bool | None:
-        """Whether a version is, or lists, a file of this content; None where that is not known."""
+    def origin(self, making: Making) -> Origin:
+        """Where a making is written: in the workspace's lock, else in the newest run or commit."""
 
-    def sources(self) -> Collection[str]:
-        """The paths of the source datasets that are there now."""
+    def makings(self) -> Sequence[Making]:
+        """All of them."""
 
-    def source_versions(self, path: str) -> Iterable[SourceVersion]:
-        """The versions that a path ever had as a source dataset, newest first."""
+    def holding(self, md5: str) -> Iterable[Making]:
+        """Those of whose outputs it is known that they are, or hold, this content; perhaps not all."""
 
-    def run_of(self, ref: str, entry: LockEntry) -> RunFact | None:
-        """The run that made this entry of the stage `ref`."""
+    def makers(self, path: str, md5: str) -> Sequence[Making]:
+        """Those that had this content at `path`, as an output or as a part of one."""
 
-    def datums(self, manifest: str) -> int | None:
-        """The number of datums in a manifest; None where it is not at hand."""
+    def readers(self, path: str, md5: str) -> Sequence[Making]:
+        """Those that had exactly this content at `path` as a dep."""
+
+    def with_param(self, key: str, value: object) -> Sequence[Making]:
+        """Those whose parameter (`flights.train.epochs`) had this value."""
+
+    def beside(self, path: str, md5: str) -> Sequence[Making]:
+        """Those that were in one lock with a maker of this output, and read something inside of it."""
+
+    def locked_at(self, making: Making) -> tuple[str, str] | None:
+        """(commit, time) since which dvc.lock has it; None where no commit has it."""
+
+    def places(self, role: str) -> Collection[str]:
+        """Every path that was ever an output ("out") or a dep ("dep")."""
+
+    def versions(self, role: str, path: str) -> Sequence[str]:
+        """Every content that was ever at this path as an output ("out") or a dep ("dep")."""
+
+    # ---- runs
+
+    def run_of(self, making: Making) -> RunFact | None:
+        """The run that made it, with its environment."""
+
+    def runs_of(self, makings: Sequence[Making]) -> Mapping[int, Sequence[RunFact]]:
+        """The runs that computed these, by the making's id; without environments."""
+
+    def run_at(self, commit: str) -> Mapping[int, Sequence[RunFact]]:
+        """What was computed by runs at this commit, or with it as parent: by the making's id."""
+
+    def run_with(self, package: str, version: str) -> Mapping[int, Sequence[RunFact]]:
+        """What was computed by runs with this version of a package: by the making's id."""
+
+    def some(self, ids: Sequence[int]) -> Sequence[Making]:
+        """The makings with these ids."""
 
     def accepted(self, ref: str, manifest: str) -> Accepted | None:
         """What of a manifest of the stage `ref` a person accepted; None: nothing."""
 
+    # ---- contents
+
+    def listing(self, oid: str) -> tuple[File, ...] | None:
+        """The files of a version; None where its listing is not at hand."""
+
+    def part(self, oid: str, inside: str) -> str | None:
+        """The content of a file or directory inside a version; "" for nothing, None where not known."""
+
+    def holds(self, oid: str, md5: str) -> bool | None:
+        """Whether a version is, or lists, a file of this content; None where that is not known."""
+
     def producers(self, md5: str) -> Sequence[tuple[str, str, str]]:
         """(stage, datum key, run) of results with this content, newest first."""
+
+    def datums(self, manifest: str) -> int | None:
+        """The number of datums in a manifest; None where it is not at hand."""
+
+    def rows(self, manifest: str) -> Sequence[ManifestRow] | None:
+        """The datums of a manifest; None where it is not at hand."""
+
+    # ---- sources
+
+    def sources(self) -> Collection[str]:
+        """The paths of the source datasets that are there now."""
+
+    def source_versions(self, path: str) -> Sequence[SourceVersion]:
+        """The versions that a path ever had as a source dataset, the present one first."""
+
+
+def fits(making: Making, entry: LockEntry) -> bool:
+    """Whether the making is of this entry."""
+    return making.outs == entry.outs and making.deps == entry.deps and making.cmd == entry.cmd
+
+
+def dep_of(making: Making, path: str) -> LockItem | None:
+    """The dep that is, or holds, `path`."""
+    return next((dep for dep in making.deps if within(path, dep.path) is not None), None)
+
+
+def within(path: str, folder: str) -> str | None:
+    """`path` relative to `folder`, "" where they are the same; None where it lies elsewhere."""
+    if path == folder:
+        return ""
+    return path[len(folder) + 1 :] if path.startswith(f"{folder}/") else None

@@ -1,90 +1,217 @@
 """The history of a project as its files tell it: dvc.lock and pointers, run records, git, DVC's cache.
 
-Reads as late as it can: a question that the workspace's lock answers costs one process of git for each
-source dataset, and no more of the runs than their bytes. DVC's formats are read by the functions in
-`Readers`, which are the store's.
+What was, is asked of the index (`ledger.catalog`); what versions hold, of the listings and manifests in
+DVC's cache, through the functions in `Readers`, which are the store's. Nothing is fetched from a remote.
 """
 
 from __future__ import annotations
 
-import heapq
-import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+import json
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from trunkline import listing
 from trunkline.errors import TrunklineError
-from trunkline.ledger.records import RunRecord, StageRecord, same_entry
-from trunkline.ledger.runs import Runs
-from trunkline.lineage.history import Accepted, LockSnapshot, Origin, RunFact, SourceVersion
-from trunkline.model import Commit, File, LockEntry, ReasonKind, Version
-from trunkline.store import git
-
-LOCK = "dvc.lock"
+from trunkline.ledger.catalog import Catalog, RunRow
+from trunkline.ledger.makings import Making, Origin
+from trunkline.lineage.history import Accepted, RunFact, SourceVersion, within
+from trunkline.model import Commit, File, ManifestRow, Version
 
 
 @dataclass(frozen=True, slots=True)
 class Readers:
     """What knows DVC's formats and the cache. Those that raise, raise TrunklineError.
 
-    `lock` reads the text of a dvc.lock; `pointer` that of a .dvc file, given its path; `listing` the
-    files of a `.dir` object; `object_path` says where an object lies; `datums` counts a manifest's, and
-    `accepted` those that were accepted, with the transform for which; `producers` asks the results index.
+    `pointer` reads the present .dvc file at a path; `listing` the files of a `.dir` object; `object_path`
+    says where an object lies; `datums` counts a manifest's, and `accepted` those that were accepted, with
+    the transform for which; `rows` reads them all; `producers` asks the results index.
     """
 
-    lock: Callable[[str], Mapping[str, LockEntry]]
-    pointer: Callable[[str, str], Version | None]
+    pointer: Callable[[str], Version | None]
     listing: Callable[[str], tuple[File, ...]]
     object_path: Callable[[str], str]
     datums: Callable[[str], int | None] = lambda manifest: None
     accepted: Callable[[str], tuple[int, str]] = lambda manifest: (0, "")
+    rows: Callable[[str], Sequence[ManifestRow] | None] = lambda manifest: None
     producers: Callable[[str], Sequence[tuple[str, str, str]]] = lambda md5: ()
 
 
 class Recorded:
-    """The History of the project at `root`; `sources` are the paths of its source datasets."""
+    """The History of a project; `sources` are the paths of its source datasets."""
 
-    def __init__(self, root: str, readers: Readers, runs: Runs, sources: Collection[str]) -> None:
-        self._root = root
+    def __init__(self, catalog: Catalog, readers: Readers, sources: Collection[str]) -> None:
+        self._catalog = catalog
         self._readers = readers
-        self._runs = runs
         self._sources = sources
         self._listings: dict[str, tuple[File, ...] | None] = {}
         self._versions: dict[str, tuple[SourceVersion, ...]] = {}
+        self._parts: dict[tuple[str, str], str | None] = {}
+        self._together: dict[Origin, Sequence[Making]] = {}
+        self._places: dict[str, Collection[str]] = {}
 
-    # ------------------------------------------------------------ locks
+    # ------------------------------------------------------------ makings
 
-    def locks(self) -> Iterator[LockSnapshot]:
-        """The workspace's lock, then those of runs and of git, newest first."""
-        text = _text(os.path.join(self._root, LOCK))
-        yield LockSnapshot(Origin("workspace"), self._parsed(text) if text is not None else {})
-        both = heapq.merge(self._of_runs(), self._of_git(), key=lambda lock: lock.origin.time, reverse=True)
-        yield from both
+    def together(self, origin: Origin) -> Sequence[Making]:
+        """The makings of one lock."""
+        if origin not in self._together:
+            self._together[origin] = self._catalog.together(origin.kind, origin.id)
+        return self._together[origin]
 
-    def _of_runs(self) -> Iterator[LockSnapshot]:
-        for record in self._runs.each():
-            entries = {
-                ref.replace(".", "-", 1): stage.entry
-                for ref, stage in record.stages.items()
-                if stage.entry is not None
-            }
-            if entries:
-                yield LockSnapshot(Origin("run", record.id, record.started), entries)
+    def origin(self, making: Making) -> Origin:
+        """Where a making is written: in the workspace's lock, else in the newest run or commit."""
+        return self._origins([making])[making.id]
 
-    def _of_git(self) -> Iterator[LockSnapshot]:
-        last: tuple[bytes, Mapping[str, LockEntry]] | None = None
-        for commit, data in git.history(self._root, LOCK, everywhere=True):
-            if data is None:
-                continue
-            if last is None or last[0] != data:
-                last = data, self._parsed(data.decode("utf-8", "replace"))
-            yield LockSnapshot(Origin("commit", commit.commit, commit.time), last[1])
+    def _origins(self, makings: Sequence[Making]) -> dict[int, Origin]:
+        ids = [making.id for making in makings]
+        found = {
+            id_: Origin("commit", commit, time)
+            for id_, (commit, time) in self._catalog.last_commits(ids).items()
+        }
+        for row in reversed(self._catalog.runs_of(ids)):
+            if row.making not in found or row.started > found[row.making].time:
+                found[row.making] = Origin("run", row.id, row.started)
+        found.update(dict.fromkeys(self._catalog.present(ids), Origin("workspace")))
+        return found
 
-    def _parsed(self, text: str) -> Mapping[str, LockEntry]:
-        """The entries of a lock; none where it is no lock (an old format, a conflict)."""
+    def _newest_first(self, makings: Sequence[Making]) -> list[Making]:
+        if len(makings) < 2:
+            return list(makings)
+        origins = self._origins(makings)
+        key = {id_: (origin.kind == "workspace", origin.time) for id_, origin in origins.items()}
+        return sorted(makings, key=lambda making: key.get(making.id, (False, "")), reverse=True)
+
+    def makings(self) -> Sequence[Making]:
+        """All of them."""
+        return self._newest_first(self._catalog.every())
+
+    def holding(self, md5: str) -> Iterator[Making]:
+        """Those of whose outputs it is known that they are, or hold, this content; perhaps not all."""
+        by_model: dict[str, list[str]] = {}
+        models = self._catalog.with_model()
+        for making in models:
+            for out in making.data:
+                by_model.setdefault(making.model[1] if making.model else "", []).append(out.md5)
+        for inside, oids in by_model.items():
+            self._learn(inside, oids)
+        yield from self._newest_first(
+            [m for m in models if any(self.part(out.md5, (m.model or ("", ""))[1]) == md5 for out in m.data)]
+        )
+        for ref, _, run in self.producers(md5):
+            for making in self.together(Origin("run", run)):
+                if making.ref == ref:
+                    yield making
+
+    def makers(self, path: str, md5: str) -> Sequence[Making]:
+        """Those that had this content at `path`, as an output or as a part of one."""
+        found = self._catalog.with_out(path, md5)
+        for place in _above(path):
+            if place in self.places("out"):
+                inside = within(path, place) or ""
+                oids = self._catalog.versions("out", place)
+                parts = self._learn(inside, oids)
+                for oid in oids:
+                    if parts.get(oid) == md5:
+                        found += self._catalog.with_out(place, oid)
+        return self._newest_first(found)
+
+    def readers(self, path: str, md5: str) -> Sequence[Making]:
+        """Those that had exactly this content at `path` as a dep."""
+        return self._catalog.with_dep(path, md5)
+
+    def with_param(self, key: str, value: object) -> Sequence[Making]:
+        """Those whose parameter (`flights.train.epochs`) had this value."""
+        return self._newest_first(self._catalog.with_param(key, value))
+
+    def beside(self, path: str, md5: str) -> Sequence[Making]:
+        """Those that were in one lock with a maker of this output, and read something inside of it."""
+        return self._catalog.beside([making.id for making in self._catalog.with_out(path, md5)], path)
+
+    def locked_at(self, making: Making) -> tuple[str, str] | None:
+        """(commit, time) since which dvc.lock has it; None where no commit has it."""
+        return self._catalog.locked_at(making.id)
+
+    def places(self, role: str) -> Collection[str]:
+        """Every path that was ever an output ("out") or a dep ("dep")."""
+        if role not in self._places:
+            self._places[role] = frozenset(self._catalog.paths(role))
+        return self._places[role]
+
+    def versions(self, role: str, path: str) -> Sequence[str]:
+        """Every content that was ever at this path as an output ("out") or a dep ("dep")."""
+        return self._catalog.versions(role, path)
+
+    def some(self, ids: Sequence[int]) -> Sequence[Making]:
+        """The makings with these ids."""
+        return self._catalog.some(ids)
+
+    # ------------------------------------------------------------ runs
+
+    def run_of(self, making: Making) -> RunFact | None:
+        """The first run that made exactly this; else the first that made the same data.
+
+        One that accepted it made nothing.
+        """
+        made = [row for row in self._catalog.runs_of([making.id]) if row.accepted is None]
+        if made:
+            return self._fact(made[-1], environment=True)
+        path = "data/" + making.ref.replace(".", "/", 1)
+        version = next((out.md5 for out in making.outs if out.path == path), None)
+        same = [] if version is None else self._catalog.with_out(path, version)
+        rows = self._catalog.runs_of([each.id for each in same])
+        others = [row for row in rows if row.accepted is None]
+        return self._fact(others[-1], environment=True, exact=False) if others else None
+
+    def runs_of(self, makings: Sequence[Making]) -> Mapping[int, Sequence[RunFact]]:
+        """The runs that computed these, by the making's id; else the first that has it."""
+        found: dict[int, list[RunFact]] = {}
+        first: dict[int, RunFact] = {}
+        for row in self._catalog.runs_of([making.id for making in makings]):
+            fact = self._fact(row)
+            if row.worked:
+                found.setdefault(row.making, []).append(fact)
+            elif row.accepted is None:
+                first[row.making] = fact
+        return {**{id_: [fact] for id_, fact in first.items()}, **found}
+
+    def run_at(self, commit: str) -> Mapping[int, Sequence[RunFact]]:
+        """What was computed by runs at this commit, or with it as parent: by the making's id."""
+        return self._worked(self._catalog.runs_at(commit))
+
+    def run_with(self, package: str, version: str) -> Mapping[int, Sequence[RunFact]]:
+        """What was computed by runs with this version of a package: by the making's id."""
+        return self._worked(self._catalog.runs_with(package, version))
+
+    def _worked(self, rows: Sequence[RunRow]) -> Mapping[int, Sequence[RunFact]]:
+        found: dict[int, list[RunFact]] = {}
+        for row in rows:
+            if row.worked:
+                found.setdefault(row.making, []).append(self._fact(row))
+        return found
+
+    def _fact(self, row: RunRow, *, environment: bool = False, exact: bool = True) -> RunFact:
+        return RunFact(
+            id=row.id,
+            state=row.state,
+            started=row.started,
+            commit=row.commit,
+            branch=row.branch,
+            dirty_files=tuple(json.loads(row.dirty)) if row.dirty != "[]" else (),
+            environment=self._catalog.environment(row.environment) if environment else {},
+            datums=json.loads(row.datums) if environment else {},
+            seconds=row.seconds,
+            exact=exact,
+        )
+
+    def accepted(self, ref: str, manifest: str) -> Accepted | None:
+        """What of a manifest a person accepted; None: nothing. By the last record that fits."""
         try:
-            return self._readers.lock(text)
-        except (TrunklineError, ValueError):
-            return {}
+            count, transform = self._readers.accepted(manifest)
+        except TrunklineError:
+            return None
+        if not count:
+            return None
+        found = self._catalog.accepted(ref, transform)
+        return Accepted(count) if found is None else Accepted(count, *found)
 
     # ------------------------------------------------------------ contents
 
@@ -96,6 +223,31 @@ class Recorded:
             except TrunklineError:
                 self._listings[oid] = None
         return self._listings[oid]
+
+    def part(self, oid: str, inside: str) -> str | None:
+        """The content of a file or directory inside a version; "" for nothing, None where not known."""
+        if not inside:
+            return oid
+        if (oid, inside) not in self._parts:
+            self._learn(inside, [oid])
+        return self._parts.get((oid, inside))
+
+    def _learn(self, inside: str, oids: Sequence[str]) -> dict[str, str]:
+        """The parts at `inside` of these versions; what had to be looked up is remembered."""
+        known = self._catalog.parts(inside, oids)
+        new = []
+        for oid in oids:
+            if oid not in known and (oid, inside) not in self._parts:
+                files = self.listing(oid) if oid.endswith(".dir") else ()
+                if files is None:
+                    self._parts[oid, inside] = None
+                    continue
+                found = listing.part(tuple(sorted(files)), inside)
+                known[oid] = found.oid if found is not None else ""
+                new.append((oid, inside, known[oid]))
+        self._parts.update({(oid, inside): md5 for oid, md5 in known.items()})
+        self._catalog.learn(new)
+        return known
 
     def holds(self, oid: str, md5: str) -> bool | None:
         """Whether a version is, or lists, this content: a search in its bytes, nothing is parsed."""
@@ -114,19 +266,12 @@ class Recorded:
         except TrunklineError:
             return None
 
-    def accepted(self, ref: str, manifest: str) -> Accepted | None:
-        """What of a manifest a person accepted; None: nothing. By the last record that fits."""
+    def rows(self, manifest: str) -> Sequence[ManifestRow] | None:
+        """The datums of a manifest; None where it is not in the cache."""
         try:
-            count, transform = self._readers.accepted(manifest)
+            return self._readers.rows(manifest)
         except TrunklineError:
             return None
-        if not count:
-            return None
-        for record in self._runs.each():
-            stage = record.stages.get(ref)
-            if stage is not None and stage.transform == transform and _accepts(stage):
-                return Accepted(count, stage.reasons[0].subject, record.started, record.id)
-        return Accepted(count)
 
     def producers(self, md5: str) -> Sequence[tuple[str, str, str]]:
         """(stage, datum key, run) of results with this content, newest first."""
@@ -138,75 +283,31 @@ class Recorded:
         """The paths of the source datasets that are there now."""
         return self._sources
 
-    def source_versions(self, path: str) -> Iterable[SourceVersion]:
+    def source_versions(self, path: str) -> Sequence[SourceVersion]:
         """The versions that a path ever had, the present pointer's first, each with its first commit."""
         if path not in self._versions:
             self._versions[path] = tuple(self._all_versions(path))
         return self._versions[path]
 
     def _all_versions(self, path: str) -> Iterator[SourceVersion]:
-        pointer = f"{path}.dvc"
         found: dict[str, tuple[Version, Commit | None]] = {}
-        present = _text(os.path.join(self._root, pointer))
-        if present is not None and (version := self._pointed(present, pointer)) is not None:
-            found[version.oid] = version, None
-        for commit, data in git.history(self._root, pointer, everywhere=True):
-            text = "" if data is None else data.decode("utf-8", "replace")
-            if text and (version := self._pointed(text, pointer)) is not None:
+        if (present := self._present(f"{path}.dvc")) is not None:
+            found[present.oid] = present, None
+        for version, commit in self._catalog.pointed(f"{path}.dvc"):
+            if version.oid is not None:
                 # the older one comes later and wins, in the place of the newer one
                 found[version.oid] = version, commit
         for oid, (version, fact) in found.items():
             yield SourceVersion(oid, version.size, version.nfiles, fact)
 
-    def _pointed(self, text: str, pointer: str) -> Version | None:
+    def _present(self, pointer: str) -> Version | None:
         try:
-            return self._readers.pointer(text, pointer)
+            return self._readers.pointer(pointer)
         except (TrunklineError, ValueError):
             return None
 
-    # ------------------------------------------------------------ runs
 
-    def run_of(self, ref: str, entry: LockEntry) -> RunFact | None:
-        """The first run that made exactly this entry; else the first that made the same data.
-
-        One that accepted it made nothing.
-        """
-        pipeline, _, stage = ref.partition(".")
-        path = f"data/{pipeline}/{stage}"
-        version = next((out.md5 for out in entry.outs if out.path == path), None)
-        if version is None:
-            return None
-        found = self._runs.of_version(version)
-        made = [(run, stage) for run, stage in found if stage.stage == ref and not _accepts(stage)]
-        exact = [(run, stage) for run, stage in made if stage.entry and same_entry(stage.entry, entry)]
-        if not made:
-            return None
-        return _fact(*(exact or made)[-1], exact=bool(exact))
-
-
-def _accepts(stage: StageRecord) -> bool:
-    """Whether nothing was made, and what was there was accepted."""
-    return stage.state == "done" and any(reason.kind == ReasonKind.ACCEPTED for reason in stage.reasons[:1])
-
-
-def _fact(run: RunRecord, stage: StageRecord, *, exact: bool) -> RunFact:
-    return RunFact(
-        id=run.id,
-        state=run.state,
-        started=run.started,
-        commit=run.git.commit,
-        branch=run.git.branch,
-        dirty_files=run.git.dirty_files,
-        environment=run.environment,
-        datums=stage.datums,
-        seconds=stage.seconds,
-        exact=exact,
-    )
-
-
-def _text(path: str) -> str | None:
-    try:
-        with open(path, encoding="utf-8", errors="replace") as stream:
-            return stream.read()
-    except (FileNotFoundError, NotADirectoryError):
-        return None
+def _above(path: str) -> Iterator[str]:
+    """The directories that hold a path, the nearest first."""
+    while path := path.rpartition("/")[0]:
+        yield path

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Sequence
 
+from trunkline.digest import md5_bytes
 from trunkline.errors import UsageError
 from trunkline.model import Commit, GitState
 from trunkline.store.commit import (
@@ -23,6 +24,8 @@ from trunkline.store.gitcall import Place, attempt, call, text
 
 __all__ = [
     "author",
+    "blobs",
+    "changes",
     "commit_files",
     "commit_paths",
     "head",
@@ -37,10 +40,14 @@ __all__ = [
     "stage",
     "stage_files",
     "state",
+    "tips",
 ]
 
 
 _BATCH = 32  # versions of a file asked for in one call
+# What people and DVC have by name. Not --all: runs are commits of ours too, thousands of them.
+_KINDS = ("refs/heads", "refs/remotes", "refs/tags", "refs/exps")
+_EVERYWHERE = ("--exclude=refs/trunkline/*", "--all")
 
 
 def head(root: str) -> str | None:
@@ -108,6 +115,10 @@ def show_many(root: str, wanted: Iterable[tuple[str, str]]) -> list[bytes | None
     names = [f"{rev}:{place.full(path)}" for rev, path in wanted]
     if any("\n" in name for name in names):
         raise UsageError("a path with a line break cannot be asked of git's history")
+    return _contents(root, names)
+
+
+def _contents(root: str, names: Sequence[str]) -> list[bytes | None]:
     encoded = "".join(f"{name}\n" for name in names).encode("utf-8", "surrogateescape")
     out = call(root, "cat-file", "--batch", data=encoded)
     found: list[bytes | None] = []
@@ -130,7 +141,7 @@ def log_of(root: str, path: str, limit: int | None = None, *, everywhere: bool =
 
     [] before the first commit.
     """
-    scope = ["--all", "--full-history", "--date-order"] if everywhere else []
+    scope = [*_EVERYWHERE, "--full-history", "--date-order"] if everywhere else []
     count = [] if limit is None else [f"--max-count={limit}"]
     if not everywhere and head(root) is None:
         return []
@@ -150,6 +161,40 @@ def history(root: str, path: str, *, everywhere: bool = False) -> Iterator[tuple
     for start in range(0, len(commits), _BATCH):
         some = commits[start : start + _BATCH]
         yield from zip(some, show_many(root, [(entry.commit, path) for entry in some]), strict=True)
+
+
+def tips(root: str) -> str:
+    """A text that changes whenever a branch, a tag, an experiment or HEAD does."""
+    refs = call(root, "for-each-ref", "--format=%(objectname)", *_KINDS)
+    return f"{head(root) or ''} {md5_bytes(refs)}"
+
+
+def changes(root: str, *patterns: str) -> Iterator[tuple[Commit, str, str]]:
+    """(commit, path, blob) of every change of the files that match, newest first; on any branch.
+
+    `blob` is git's name of the content, "" where the file was deleted. A merge tells its changes
+    against each parent.
+    """
+    prefix = Place.of(root).prefix
+    scope = [f"--glob={kind}" for kind in _KINDS] + (["HEAD"] if head(root) else [])
+    out = call(
+        root, "-c", "log.showRoot=true", "log", "-z", "-m", "--raw", "--no-renames", "--no-abbrev",
+        "--no-show-signature", "--no-notes", "--encoding=UTF-8", "--full-history", "--date-order",
+        "--format=%x01%H%n%ct%n%an%n%s", *scope, "--", *patterns,
+    )  # fmt: skip
+    commit: Commit | None = None
+    fields = iter(text(out).split("\0"))
+    for field in fields:
+        if field.startswith("\x01"):
+            commit = _commit(field[1:])
+        elif (raw := field.lstrip("\n")).startswith(":") and commit is not None:
+            new = raw.split(" ")[3]
+            yield commit, next(fields).removeprefix(prefix), "" if not new.strip("0") else new
+
+
+def blobs(root: str, names: Sequence[str]) -> list[bytes | None]:
+    """The contents of blobs in one call of git; None for what is not there."""
+    return _contents(root, names) if names else []
 
 
 def _commit(record: str) -> Commit:
