@@ -102,8 +102,8 @@ class Memory:
             if (inside := within(path, out.path)) is not None and self.part(out.md5, inside) == md5
         ]
 
-    def readers(self, path: str, md5: str) -> list[Making]:
-        return [m for m in self.makings() if any((dep.path, dep.md5) == (path, md5) for dep in m.deps)]
+    def readers(self, path: str, md5s: Sequence[str]) -> list[Making]:
+        return [m for m in self.makings() if any(dep.path == path and dep.md5 in md5s for dep in m.deps)]
 
     def with_param(self, key: str, value: object) -> list[Making]:
         wanted = (key, canonical(value))
@@ -178,6 +178,10 @@ class Memory:
             return None
         found = listing.part(files, inside)
         return found.oid if found is not None else ""
+
+    def parts(self, inside: str, oids: Sequence[str]) -> dict[str, str]:
+        found = {oid: self.part(oid, inside) for oid in oids}
+        return {oid: md5 for oid, md5 in found.items() if md5 is not None}
 
     def holds(self, oid: str, md5: str) -> bool | None:
         files = self.listings.get(oid)

@@ -102,7 +102,7 @@ def test_what_nobody_knows_is_the_answer_no(letters: Tree, cli: Cli, tmp_path: P
 
 
 def test_what_cannot_be_asked(letters: Tree, cli: Cli) -> None:
-    assert "there is no file nope" in cli("lineage", "nope", code=2).err
+    assert "there is no dataset, stage, model or file 'nope'" in cli("lineage", "nope", code=2).err
     for place in (".", "..", ""):
         assert "more than one dataset" in cli("lineage", place, code=2).err
     os.symlink("nowhere", "broken")

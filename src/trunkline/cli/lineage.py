@@ -1,48 +1,120 @@
-"""`trunkline lineage`: from a file back to the data, code and parameters that made it."""
+"""`trunkline lineage`: from an artifact back to the data, code and parameters, or forward from these."""
 
 from __future__ import annotations
 
 import argparse
 import os
+import re
 
 from trunkline.cli.output import Answer
-from trunkline.cli.rows import answer_rows, arguments_rows
-from trunkline.digest import md5_file, tree_oid
-from trunkline.errors import StoreError, UsageError
-from trunkline.lineage import Artifact, graph_json, render_text, walk
+from trunkline.digest import md5_bytes, md5_file, tree_oid
+from trunkline.errors import StoreError, TrunklineError, UsageError
+from trunkline.lineage import Artifact, Found, History, find, graph_json, render_text, walk
+from trunkline.lineage.down import AtCommit, CodeFile, Data, Package, Param, Thing, down
+from trunkline.lineage.find import located
+from trunkline.lineage.history import within
 from trunkline.project import Project
+from trunkline.spec import load
+from trunkline.store import git
+
+_PACKAGE = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)==(\S+)")
+_EXAMPLES = """\
+what to ask about:
+  data/flights/train/model.onnx    a file or directory that is there, by its content; or a copy of one
+  flights_late, flights.train      a model, what a stage has made, a source dataset: as it is now
+  flights_late@4f2a91c0            … or that version of it, by its content hash (also without the name)
+  flights.train@main~2             … or as a commit had it
+  flights.train@019aacb5           … or as a run left it; @latest as the last one did
+
+and with --down also:
+  stages/train.py[@REV]            a file of code
+  flights.train.alpha=0.001        a parameter's value
+  commit:1a2b3c4d                  the runs that were made at a commit
+  numpy==2.2.6                     a version of a package
+"""
 
 
 def arguments_lineage(parser: argparse.ArgumentParser) -> None:
     """The arguments of `lineage`."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = _EXAMPLES
+    parser.add_argument("artifact", metavar="THING", help="what to ask about: see below")
     parser.add_argument(
-        "artifact",
-        nargs="?",
-        help="a model or any other file or directory, or a copy of it; or a dataset's name, or PIPELINE.STAGE",
+        "--down", action="store_true", help="forward: which stages, runs, datasets and models it went into"
+    )
+    parser.add_argument(
+        "--datums", action="store_true", help="datum by datum and file by file, not stage by stage"
+    )
+    parser.add_argument(
+        "--all-versions",
+        action="store_true",
+        help="with --down: every version of the dataset, for a file every one that has it; not the present alone",
+    )
+    parser.add_argument(
+        "--every-way",
+        action="store_true",
+        help="where the same content came about in several ways, follow all of them, not the likeliest",
     )
     arguments_rows(parser)
 
 
 def command_lineage(args: argparse.Namespace) -> Answer:
-    """Find the content, walk back, render. Exit 1 where nobody knows it."""
-    if args.rows:
-        return answer_rows(args.rows, args.artifact or "", everything=args.all, fetch=args.fetch)
-    if args.artifact is None:
-        raise UsageError("lineage of what?", hint="give a file, a dataset, or PIPELINE.STAGE; or --rows")
+    """Find the thing, walk, render. Exit 1 where nobody knows it."""
     with Project.find() as project:
         project.seal()
-        graph = walk(_artifact(project, args.artifact), project.history())
+        return _forward(project, args) if args.down else _back(project, args)
+
+
+def _back(project: Project, args: argparse.Namespace) -> Answer:
+    if args.all_versions:
+        raise UsageError("--all-versions asks forward", hint="type --down too")
+    history = project.history()
+    artifact, found = _artifact(project, args.artifact, history)
+    if args.datums:
+        from trunkline.lineage.datums import datums_of
+        from trunkline.lineage.datumtext import render_datums
+
+        graph = datums_of(artifact, history, found, every=args.every_way)
+        return Answer(graph_json(graph), lambda: render_datums(graph), exit_code=0 if graph.found else 1)
+    graph = walk(artifact, history, found, every=args.every_way)
     return Answer(graph_json(graph), lambda: render_text(graph), exit_code=0 if graph.found else 1)
 
 
-def _artifact(project: Project, given: str) -> Artifact:
-    """What was named, by content: what is there, else what a pointer or dvc.lock says of the place."""
-    if not os.path.lexists(given) and (dataset := _dataset(project, given)):
-        return dataset
-    folder, name = os.path.split(os.path.abspath(given))
-    full = os.path.join(os.path.realpath(folder), name)  # the file itself may be a link into the cache
-    path = os.path.relpath(full, project.root)
-    path = "" if path.partition("/")[0] in (".", "..") else path
+def _forward(project: Project, args: argparse.Namespace) -> Answer:
+    if args.every_way:
+        raise UsageError("--every-way asks back: forward, every way is followed", hint="leave it out")
+    history = project.history()
+    thing = _thing(project, args.artifact, history, all_versions=args.all_versions)
+    if args.datums:
+        from trunkline.lineage.datums import datums_from
+        from trunkline.lineage.datumtext import render_datums
+
+        if not isinstance(thing, Data):
+            raise UsageError(
+                "--datums asks of data: a dataset or a file of one", where=args.artifact, hint="leave it out"
+            )
+        graph = datums_from(thing, history)
+        return Answer(graph_json(graph), lambda: render_datums(graph), exit_code=0 if graph.found else 1)
+    from trunkline.lineage.told import render_down
+
+    graph = down(thing, history)
+    return Answer(graph_json(graph), lambda: render_down(graph), exit_code=0 if graph.found else 1)
+
+
+# ---------------------------------------------------------------- back: an artifact
+
+
+def _artifact(project: Project, given: str, history: History) -> tuple[Artifact, Found | None]:
+    """What was named, by content: what is there on disk, else what `artifacts` finds."""
+    if os.path.lexists(given):
+        return _on_disk(project, given), None
+    named = project.artifacts.find(given)
+    found = located(given, named.dataset, named.oid, named.inside, history)
+    return Artifact(given, named.md5, named.path), found
+
+
+def _on_disk(project: Project, given: str) -> Artifact:
+    full, path = _place(project, given)
     if f"{project.root}/".startswith(f"{full.rstrip('/')}/"):
         raise UsageError(f"{given} is more than one dataset", hint="give the path of one, or of a file")
     try:
@@ -57,17 +129,12 @@ def _artifact(project: Project, given: str) -> Artifact:
         raise StoreError(f"cannot be read: {error.strerror}", where=str(error.filename or given)) from error
 
 
-def _dataset(project: Project, given: str) -> Artifact | None:
-    """A dataset by its name or its path, though its data may not be here."""
-    name = given.rstrip("/").removeprefix("data/").replace("/", ".")
-    if pointer := project.store.sources().get(name):
-        version = project.store.pointer(pointer)
-        return None if version is None else Artifact(given, version.oid, f"data/{name}")
-    pipeline, _, stage = name.partition(".")
-    entry = project.store.lock_entry(f"{pipeline}-{stage}")
-    path = f"data/{pipeline}/{stage}"
-    outs = entry.outs if entry is not None else ()
-    return next((Artifact(given, out.md5, path) for out in outs if out.path == path), None)
+def _place(project: Project, given: str) -> tuple[str, str]:
+    """(absolute path, path in the project or "") of what was typed."""
+    folder, name = os.path.split(os.path.abspath(given))
+    full = os.path.join(os.path.realpath(folder), name)  # the file itself may be a link into the cache
+    path = os.path.relpath(full, project.root)
+    return full, "" if path.partition("/")[0] in (".", "..") else path
 
 
 def _hash_folder(folder: str) -> str:
@@ -77,3 +144,73 @@ def _hash_folder(folder: str) -> str:
             path = os.path.join(place, name)
             files.append((os.path.relpath(path, folder), md5_file(path)))
     return tree_oid(files)
+
+
+# ---------------------------------------------------------------- forward: anything
+
+
+def _thing(project: Project, given: str, history: History, *, all_versions: bool) -> Thing:
+    """What was named. A path that is there goes before anything that it may be read as."""
+    if not os.path.lexists(given):
+        if given.startswith("commit:"):
+            return AtCommit(git.resolve(project.root, given.removeprefix("commit:")))
+        if match := _PACKAGE.fullmatch(given):
+            return Package(re.sub(r"[-_.]+", "-", match[1]).lower(), match[2])
+        key, equals, value = given.partition("=")
+        if equals and "." in key and "/" not in key:
+            return Param(key, load(value, "the value"))
+    return _code(project, given, history) or _data(project, given, history, all_versions=all_versions)
+
+
+def _code(project: Project, given: str, history: History) -> CodeFile | None:
+    """A file at a place where no dataset is: as it is, or as a commit has it."""
+    name, _, rev = (given, "", "") if os.path.lexists(given) or "@" not in given else given.rpartition("@")
+    full, path = _place(project, name)
+    datasets = [*history.sources(), *history.places("out")]
+    if not path or any(within(path, place) is not None for place in datasets):
+        return None
+    if rev:
+        data = (
+            git.show(project.root, git.resolve(project.root, rev), path) if _is_dep(path, history) else None
+        )
+        return None if data is None else CodeFile(path, md5_bytes(data))
+    return CodeFile(path, md5_file(full)) if os.path.isfile(full) else None
+
+
+def _is_dep(path: str, history: History) -> bool:
+    return path in history.places("dep")
+
+
+def _data(project: Project, given: str, history: History, *, all_versions: bool) -> Thing:
+    _, path = _place(project, given)
+    try:
+        named = project.artifacts.find(path if path and os.path.lexists(given) else given)
+    except TrunklineError as error:
+        if os.path.lexists(given):
+            return _copy(project, given, history, error)
+        try:
+            return AtCommit(git.resolve(project.root, given))
+        except UsageError:
+            raise error from None
+    if not all_versions:
+        return Data(named.dataset, (named.oid,), named.inside, named.md5)
+    oids = dict.fromkeys([
+        named.oid,
+        *(version.oid for version in history.source_versions(named.dataset)),
+        *history.versions("dep", named.dataset),
+        *history.versions("out", named.dataset),
+    ])  # fmt: skip
+    same = history.parts(named.inside, list(oids)) if named.inside else {}
+    some = [oid for oid in oids if not named.inside or same.get(oid) == named.md5]
+    return Data(named.dataset, tuple(some), named.inside, named.md5)
+
+
+def _copy(project: Project, given: str, history: History, error: TrunklineError) -> Data:
+    """A file or directory that is a copy of one that is known."""
+    artifact = _on_disk(project, given)
+    found = find(artifact, history)
+    if found is None:
+        raise UsageError(
+            f"nobody knows the content of {given}", hint="no lock, run or commit here names it"
+        ) from error
+    return Data(found.path, (found.oid,), found.file, artifact.md5)

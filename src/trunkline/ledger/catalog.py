@@ -143,9 +143,13 @@ class Catalog:
         """The makings with this content as an output at `path`."""
         return self._makings("JOIN out ON making = making.id WHERE md5 = ? AND path = ?", (md5, path))
 
-    def with_dep(self, path: str, md5: str) -> list[Making]:
-        """The makings that read this content at `path`."""
-        return self._makings("JOIN dep ON making = making.id WHERE md5 = ? AND path = ?", (md5, path))
+    def with_dep(self, path: str, md5s: Sequence[str]) -> list[Making]:
+        """The makings that read one of these contents at `path`."""
+        found: list[Making] = []
+        for some, marks in _chunks(md5s):
+            where = f"JOIN dep ON making = making.id WHERE path = ? AND md5 IN ({marks})"
+            found += self._makings(where, (path, *some))
+        return found
 
     def with_param(self, key: str, value: object) -> list[Making]:
         """The makings whose parameter (`flights.train.epochs`) had this value."""

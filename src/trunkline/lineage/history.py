@@ -96,14 +96,14 @@ class History(Protocol):
     def makers(self, path: str, md5: str) -> Sequence[Making]:
         """Those that had this content at `path`, as an output or as a part of one."""
 
-    def readers(self, path: str, md5: str) -> Sequence[Making]:
-        """Those that had exactly this content at `path` as a dep."""
+    def readers(self, path: str, md5s: Sequence[str]) -> Sequence[Making]:
+        """Those that had exactly one of these contents at `path` as a dep."""
 
     def with_param(self, key: str, value: object) -> Sequence[Making]:
         """Those whose parameter (`flights.train.epochs`) had this value."""
 
     def beside(self, path: str, md5: str) -> Sequence[Making]:
-        """Those that were in one lock with a maker of this output, and read something inside of it."""
+        """Those that were in one lock with a maker of this output, and read something below `path`."""
 
     def locked_at(self, making: Making) -> tuple[str, str] | None:
         """(commit, time) since which dvc.lock has it; None where no commit has it."""
@@ -141,6 +141,9 @@ class History(Protocol):
 
     def part(self, oid: str, inside: str) -> str | None:
         """The content of a file or directory inside a version; "" for nothing, None where not known."""
+
+    def parts(self, inside: str, oids: Sequence[str]) -> Mapping[str, str]:
+        """`part` of many versions; those left out of which it is not known."""
 
     def holds(self, oid: str, md5: str) -> bool | None:
         """Whether a version is, or lists, a file of this content; None where that is not known."""

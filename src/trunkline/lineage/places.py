@@ -6,7 +6,7 @@ that hold it, `reads` from a version to the deps that are it, or a part of it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import NamedTuple
 
@@ -29,10 +29,12 @@ class Place(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """A making that read `dep`, which is `inside` ("" for all) of a version."""
+    """A making that read `dep`, which is `inside` ("" for all) of the version `oid` of the dataset `path`."""
 
     making: Making
     dep: LockItem
+    path: str
+    oid: str
     inside: str
     checked: bool = True
 
@@ -85,29 +87,32 @@ def _unlisted(path: str, beside: Sequence[Making], history: History) -> Iterator
                 yield Place(out.path, out.md5, inside, making, checked=False)
 
 
-def reads(path: str, oid: str, history: History) -> Iterator[Reading]:
-    """Who read this version of the dataset at `path`, or a part of it."""
-    for making in history.readers(path, oid):
-        yield from _readings(making, path, oid, "")
-    unlisted = False
-    for place in sorted(history.places("dep")):
-        if not (inside := within(place, path)):
-            continue
-        md5 = history.part(oid, inside)
-        unlisted |= md5 is None
-        for making in history.readers(place, md5) if md5 else ():
-            yield from _readings(making, place, md5 or "", inside)
-    if unlisted:
-        for making in history.beside(path, oid):
-            for dep in making.deps:
-                if inside := within(dep.path, path):
-                    yield Reading(making, dep, inside, checked=False)
+def reads(versions: Mapping[str, Sequence[str]], history: History) -> Iterator[Reading]:
+    """Who read these versions (dataset's path -> content hashes), or a part of one."""
+    deps = sorted(history.places("dep"))
+    for path, oids in versions.items():
+        for place in deps:
+            if (inside := within(place, path)) is not None:
+                yield from _read(path, oids, place, inside, history)
 
 
-def _readings(making: Making, path: str, md5: str, inside: str) -> Iterator[Reading]:
-    for dep in making.deps:
-        if (dep.path, dep.md5) == (path, md5):
-            yield Reading(making, dep, inside)
+def _read(path: str, oids: Sequence[str], place: str, inside: str, history: History) -> Iterator[Reading]:
+    """Who read, at `place`, what is `inside` of these versions."""
+    parts = history.parts(inside, oids) if inside else {oid: oid for oid in oids}
+    by_part: dict[str, list[str]] = {}
+    for oid, md5 in parts.items():
+        if md5:
+            by_part.setdefault(md5, []).append(oid)
+    for making in history.readers(place, list(by_part)):
+        for dep in making.deps:
+            if dep.path == place:
+                yield from (Reading(making, dep, path, oid, inside) for oid in by_part.get(dep.md5, ()))
+    for oid in oids:
+        if oid not in parts:
+            for making in history.beside(path, oid):
+                for dep in making.deps:
+                    if dep.path == place:
+                        yield Reading(making, dep, path, oid, inside, checked=False)
 
 
 def _later(some: Callable[[], Sequence[Making]]) -> Iterator[Making]:

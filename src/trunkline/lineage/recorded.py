@@ -92,7 +92,7 @@ class Recorded:
             for out in making.data:
                 by_model.setdefault(making.model[1] if making.model else "", []).append(out.md5)
         for inside, oids in by_model.items():
-            self._learn(inside, oids)
+            self.parts(inside, oids)
         yield from self._newest_first(
             [m for m in models if any(self.part(out.md5, (m.model or ("", ""))[1]) == md5 for out in m.data)]
         )
@@ -108,22 +108,22 @@ class Recorded:
             if place in self.places("out"):
                 inside = within(path, place) or ""
                 oids = self._catalog.versions("out", place)
-                parts = self._learn(inside, oids)
+                parts = self.parts(inside, oids)
                 for oid in oids:
                     if parts.get(oid) == md5:
                         found += self._catalog.with_out(place, oid)
         return self._newest_first(found)
 
-    def readers(self, path: str, md5: str) -> Sequence[Making]:
-        """Those that had exactly this content at `path` as a dep."""
-        return self._catalog.with_dep(path, md5)
+    def readers(self, path: str, md5s: Sequence[str]) -> Sequence[Making]:
+        """Those that had exactly one of these contents at `path` as a dep."""
+        return self._catalog.with_dep(path, md5s)
 
     def with_param(self, key: str, value: object) -> Sequence[Making]:
         """Those whose parameter (`flights.train.epochs`) had this value."""
         return self._newest_first(self._catalog.with_param(key, value))
 
     def beside(self, path: str, md5: str) -> Sequence[Making]:
-        """Those that were in one lock with a maker of this output, and read something inside of it."""
+        """Those that were in one lock with a maker of this output, and read something below `path`."""
         return self._catalog.beside([making.id for making in self._catalog.with_out(path, md5)], path)
 
     def locked_at(self, making: Making) -> tuple[str, str] | None:
@@ -229,11 +229,11 @@ class Recorded:
         if not inside:
             return oid
         if (oid, inside) not in self._parts:
-            self._learn(inside, [oid])
+            self.parts(inside, [oid])
         return self._parts.get((oid, inside))
 
-    def _learn(self, inside: str, oids: Sequence[str]) -> dict[str, str]:
-        """The parts at `inside` of these versions; what had to be looked up is remembered."""
+    def parts(self, inside: str, oids: Sequence[str]) -> Mapping[str, str]:
+        """`part` of many versions; those left out of which it is not known. What is looked up is remembered."""
         known = self._catalog.parts(inside, oids)
         new = []
         for oid in oids:

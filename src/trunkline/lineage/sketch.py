@@ -10,7 +10,7 @@ from typing import Any
 
 from trunkline.ledger.makings import declared, digest, parameters
 from trunkline.lineage.graph import Edge, Graph, Node
-from trunkline.lineage.history import History, Making, RunFact, SourceVersion
+from trunkline.lineage.history import History, Making, Origin, RunFact, SourceVersion, within
 from trunkline.model import LockItem
 
 
@@ -32,6 +32,11 @@ class Sketch:
         if id_ not in self.nodes:
             self.nodes[id_] = Node(id_, kind, name, attributes)
         return id_
+
+    def also(self, id_: str, attributes: Mapping[str, Any]) -> None:
+        """Say more of a node."""
+        node = self.nodes[id_]
+        self.nodes[id_] = Node(node.id, node.type, node.name, {**node.attributes, **attributes})
 
     def link(self, source: str, target: str, role: str) -> None:
         """An edge, once."""
@@ -102,6 +107,74 @@ class Sketch:
         """The parameters of a stage; None where it has none."""
         values = parameters(making.name, making.entry)
         return self.add("params", f"{making.ref}@{digest(values)}", making.ref, values) if values else None
+
+
+def told(sketch: Sketch, making: Making, origin: Origin) -> str:
+    """The node of a stage with its run, parameters and code: all but its data."""
+    history = sketch.history
+    run = history.run_of(making)
+    node = sketch.stage(making, _facts(history, making, run, origin))
+    if run is not None:
+        sketch.link(_run(sketch, run), node, "run")
+    if (params := sketch.params(making)) is not None:
+        sketch.link(params, node, "params")
+    for dep in making.deps:
+        if making.ours and not is_data(dep, making, history):
+            sketch.link(sketch.code(dep.path, dep.md5, dep.size), node, "code")
+    return node
+
+
+def _facts(history: History, making: Making, run: RunFact | None, origin: Origin) -> dict[str, Any]:
+    manifest = making.manifest
+    accepted = history.accepted(making.ref, manifest) if manifest else None
+    since = history.locked_at(making) if run is None else None
+    return {
+        "dvc_name": making.name,
+        "run": does(making),
+        "datums": _datums(history, manifest, run),
+        "accepted": None if accepted is None else accepted._asdict(),
+        "run_id": None if run is None else run.id,
+        "run_exact": None if run is None else run.exact,
+        "seconds": None if run is None else run.seconds,
+        "commit": None if run is None else run.commit,
+        "dirty": None if run is None else bool(run.dirty_files),
+        "lock": origin._asdict(),
+        "recorded": None if since is None else {"commit": since[0], "time": since[1]},
+    }
+
+
+def _datums(history: History, manifest: str, run: RunFact | None) -> dict[str, int] | None:
+    if run is not None and run.exact and run.datums:
+        return dict(run.datums)
+    total = history.datums(manifest) if manifest else None
+    return None if total is None else {"total": total}
+
+
+def _run(sketch: Sketch, run: RunFact) -> str:
+    node = sketch.run(run)
+    if run.environment:
+        name = f"Python {run.environment.get('python', '')}".strip()
+        environment = sketch.add("environment", digest(run.environment), name, run.environment)
+        sketch.link(environment, node, "environment")
+    return node
+
+
+def is_data(dep: LockItem, making: Making, history: History) -> bool:
+    """Whether a dep is at a place where datasets are; else it is code, or a file by itself."""
+    if making.ours and (dep.md5.endswith(".dir") or dep.path.startswith("data/")):
+        return True
+    datasets = [*history.sources(), *history.places("out")]
+    return any(within(dep.path, place) is not None for place in datasets)
+
+
+def plain(sketch: Sketch, dep: LockItem) -> str:
+    """The node of a file by itself, which a stage written by hand reads."""
+    return sketch.dataset(dep.path, dep.md5, kind="plain", size=dep.size)
+
+
+def nowhere(sketch: Sketch, dep: LockItem) -> str:
+    """The node of data that nobody knows the origin of."""
+    return sketch.dataset(dep.path, dep.md5, kind="unknown", size=dep.size, nfiles=dep.nfiles)
 
 
 def stage_id(making: Making) -> str:

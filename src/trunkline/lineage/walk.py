@@ -11,15 +11,14 @@ told, unless all are asked for: then a stage's node has the inputs, code and run
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from trunkline.ledger.makings import digest
 from trunkline.lineage.find import find
 from trunkline.lineage.graph import Graph, Node
-from trunkline.lineage.history import Artifact, Found, History, Making, Origin, RunFact, within
+from trunkline.lineage.history import Artifact, Found, History, Making, Origin
 from trunkline.lineage.places import Place, places
-from trunkline.lineage.sketch import Sketch, does, kind_of, stage_id
+from trunkline.lineage.sketch import Sketch, is_data, kind_of, nowhere, plain, stage_id, told
 from trunkline.model import LockItem
 
 
@@ -92,56 +91,18 @@ class _Walk:
         self._done.add(making.id)
         if origin is None or all(making.id != other.id for other in self._history.together(origin)):
             origin = self._history.origin(making)
-        run = self._history.run_of(making)
-        self._sketch.stage(making, self._facts(making, run, origin))
-        if run is not None:
-            self._sketch.link(self._run(run), node, "run")
-        if (params := self._sketch.params(making)) is not None:
-            self._sketch.link(params, node, "params")
+        told(self._sketch, making, origin)
         for dep in making.deps:
-            self._dep(node, dep, making, origin)
-        return node
-
-    def _facts(self, making: Making, run: RunFact | None, origin: Origin) -> dict[str, Any]:
-        manifest = making.manifest
-        accepted = self._history.accepted(making.ref, manifest) if manifest else None
-        since = self._history.locked_at(making) if run is None else None
-        return {
-            "dvc_name": making.name,
-            "run": does(making),
-            "datums": self._datums(manifest, run),
-            "accepted": None if accepted is None else accepted._asdict(),
-            "run_id": None if run is None else run.id,
-            "run_exact": None if run is None else run.exact,
-            "seconds": None if run is None else run.seconds,
-            "commit": None if run is None else run.commit,
-            "dirty": None if run is None else bool(run.dirty_files),
-            "lock": origin._asdict(),
-            "recorded": None if since is None else {"commit": since[0], "time": since[1]},
-        }
-
-    def _datums(self, manifest: str, run: RunFact | None) -> dict[str, int] | None:
-        if run is not None and run.exact and run.datums:
-            return dict(run.datums)
-        total = self._history.datums(manifest) if manifest else None
-        return None if total is None else {"total": total}
-
-    def _run(self, run: RunFact) -> str:
-        node = self._sketch.run(run)
-        if run.environment:
-            name = f"Python {run.environment.get('python', '')}".strip()
-            environment = self._sketch.add("environment", digest(run.environment), name, run.environment)
-            self._sketch.link(environment, node, "environment")
+            if is_data(dep, making, self._history):
+                self._dep(node, dep, origin)
+            elif not making.ours:
+                self._sketch.link(plain(self._sketch, dep), node, "input")
         return node
 
     # ------------------------------------------------------------ a dep
 
-    def _dep(self, stage: str, dep: LockItem, making: Making, origin: Origin) -> None:
-        """One dep of a stage: data with its own lineage, data of unknown origin, or a plain file."""
-        if not is_data(dep, making, self._history):
-            role = "code" if making.ours else "input"
-            self._sketch.link(plain(self._sketch, dep, making), stage, role)
-            return
+    def _dep(self, stage: str, dep: LockItem, origin: Origin) -> None:
+        """One dep of a stage that is data: with its own lineage, or of unknown origin."""
         beside = self._history.together(origin)
         found = places(dep.path, dep.md5, beside, self._history, every=self._every)
         for place in found:
@@ -151,23 +112,3 @@ class _Walk:
             self._sketch.link(self._place(place, facts, origin), stage, "input")
         if not found:
             self._sketch.link(nowhere(self._sketch, dep), stage, "input")
-
-
-def is_data(dep: LockItem, making: Making, history: History) -> bool:
-    """Whether a dep is at a place where datasets are; else it is code, or a file by itself."""
-    if making.ours and (dep.md5.endswith(".dir") or dep.path.startswith("data/")):
-        return True
-    places: Sequence[str] = [*history.sources(), *history.places("out")]
-    return any(within(dep.path, place) is not None for place in places)
-
-
-def plain(sketch: Sketch, dep: LockItem, making: Making) -> str:
-    """The node of a dep that is no data."""
-    if making.ours:
-        return sketch.code(dep.path, dep.md5, dep.size)
-    return sketch.dataset(dep.path, dep.md5, kind="plain", size=dep.size)
-
-
-def nowhere(sketch: Sketch, dep: LockItem) -> str:
-    """The node of data that nobody knows the origin of."""
-    return sketch.dataset(dep.path, dep.md5, kind="unknown", size=dep.size, nfiles=dep.nfiles)
