@@ -109,6 +109,14 @@ class Memory:
         wanted = (key, canonical(value))
         return [m for m in self.makings() if wanted in flat(parameters(m.name, m.entry), m.ref)]
 
+    def param_values(self, key: str) -> list[str]:
+        found = (flat(parameters(m.name, m.entry), m.ref) for m in self.makings())
+        return sorted({value for pairs in found for name, value in pairs if name == key})
+
+    def package_versions(self, package: str) -> list[str]:
+        packages = (run.environment.get("packages", {}) for run in self.runs.values())
+        return sorted({each[package] for each in packages if package in each})
+
     def beside(self, path: str, md5: str) -> list[Making]:
         locks = [
             [Making.of(0, name, entry) for name, entry in lock.entries.items()] for lock in self.snapshots

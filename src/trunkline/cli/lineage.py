@@ -106,7 +106,7 @@ def _forward(project: Project, args: argparse.Namespace) -> Answer:
 
 def _artifact(project: Project, given: str, history: History) -> tuple[Artifact, Found | None]:
     """What was named, by content: what is there on disk, else what `artifacts` finds."""
-    if os.path.lexists(given):
+    if not given or os.path.lexists(given):
         return _on_disk(project, given), None
     named = project.artifacts.find(given)
     found = located(given, named.dataset, named.oid, named.inside, history)

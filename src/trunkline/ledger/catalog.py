@@ -156,6 +156,11 @@ class Catalog:
         where = "JOIN param ON making = making.id WHERE key = ? AND value = ?"
         return self._makings(where, (key, canonical(value)))
 
+    def param_values(self, key: str) -> list[str]:
+        """The values that a parameter had, as JSON."""
+        query = "SELECT DISTINCT value FROM param WHERE key = ? ORDER BY value"
+        return [row[0] for row in self._rows(query, (key,))]
+
     def with_model(self) -> list[Making]:
         """The makings with a model among their outputs."""
         return self._makings("WHERE model IS NOT NULL", ())

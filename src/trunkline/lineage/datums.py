@@ -146,16 +146,20 @@ class _Back(_Datums):
         self._every = every
         self._seen: set[tuple[str, str, str, int]] = set()
         self._queue: deque[tuple[Place, str, bool]] = deque()
+        self._doubtful: deque[tuple[Making, str]] = deque()
 
     def place(self, place: Place, facts: Mapping[str, Any]) -> str:
         """The node of a place, with everything that led to it."""
         root = self._node(place, facts, perhaps=False)
-        while self._queue:
-            self._visit(*self._queue.popleft())
+        while self._queue or self._doubtful:
+            if self._queue:
+                self._visit(*self._queue.popleft())
+            else:  # when all that is sure is known
+                self._whole(*self._doubtful.popleft(), perhaps=True)
         return root
 
     def _node(self, place: Place, facts: Mapping[str, Any], *, perhaps: bool) -> str:
-        """The node of a place, and the place among those that are to be visited; doubtful ones come last."""
+        """The node of a place, which is then to be visited."""
         if perhaps:
             facts = {**facts, "perhaps": True}
         if place.source is not None:
@@ -169,7 +173,7 @@ class _Back(_Datums):
         key = (place.path, place.oid, place.inside, place.making.id if place.making else -1)
         if key not in self._seen:
             self._seen.add(key)
-            (self._queue.append if perhaps else self._queue.appendleft)((place, node, perhaps))
+            self._queue.append((place, node, perhaps))
         return node
 
     def _visit(self, place: Place, node: str, perhaps: bool) -> None:
@@ -178,7 +182,7 @@ class _Back(_Datums):
             return
         rows = self.rows(making)
         if rows is None and making.ours and not perhaps:
-            self._queue.append((place, node, True))  # when all that is sure is known
+            self._doubtful.append((making, node))
             return
         if rows is None:
             self._whole(making, node, perhaps)

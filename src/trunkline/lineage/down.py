@@ -112,13 +112,19 @@ class _Down:
                 root = self._sketch.code(path, md5)
                 return self._of_makings(root, "code", self._history.readers(path, [md5]))
             case Param(key, value):
-                root = self._sketch.add("params", f"{key}={canonical(value)}", key, {key: value})
+                known = self._history.param_values(key)
+                root = self._sketch.add(
+                    "params", f"{key}={canonical(value)}", key, {"value": value, "known": known}
+                )
                 return self._of_makings(root, "params", self._history.with_param(key, value))
             case AtCommit(commit):
                 root = self._sketch.add("commit", commit, commit, {})
                 return self._of_runs(root, "commit", self._history.run_at(commit))
             case Package(name, version):
-                root = self._sketch.add("package", f"{name}=={version}", name, {"version": version})
+                known = self._history.package_versions(name)
+                root = self._sketch.add(
+                    "package", f"{name}=={version}", name, {"version": version, "known": known}
+                )
                 return self._of_runs(root, "package", self._history.run_with(name, version))
 
     # ------------------------------------------------------------ where it begins
@@ -203,7 +209,7 @@ class _Down:
                 if making.model is not None:
                     md5 = models.get((making.model[1], out.md5))  # None: its listing is not at hand
                     if md5 != "":
-                        facts = {"version": md5, "now": now, "in": out.md5}
+                        facts = {"version": md5, "now": now}
                         self._sketch.part(dataset, out.path, making.model[1], facts, making.model)
         for reading in found.readings:
             self._sketch.link(self._part(reading), self._stage(reading.making), "input")

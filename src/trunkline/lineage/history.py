@@ -102,6 +102,12 @@ class History(Protocol):
     def with_param(self, key: str, value: object) -> Sequence[Making]:
         """Those whose parameter (`flights.train.epochs`) had this value."""
 
+    def param_values(self, key: str) -> Sequence[str]:
+        """The values that this parameter had, as JSON."""
+
+    def package_versions(self, package: str) -> Sequence[str]:
+        """The versions of a package that runs had."""
+
     def beside(self, path: str, md5: str) -> Sequence[Making]:
         """Those that were in one lock with a maker of this output, and read something below `path`."""
 

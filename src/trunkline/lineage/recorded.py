@@ -122,6 +122,14 @@ class Recorded:
         """Those whose parameter (`flights.train.epochs`) had this value."""
         return self._newest_first(self._catalog.with_param(key, value))
 
+    def param_values(self, key: str) -> Sequence[str]:
+        """The values that this parameter had, as JSON."""
+        return self._catalog.param_values(key)
+
+    def package_versions(self, package: str) -> Sequence[str]:
+        """The versions of a package that runs had."""
+        return self._catalog.package_versions(package)
+
     def beside(self, path: str, md5: str) -> Sequence[Making]:
         """Those that were in one lock with a maker of this output, and read something below `path`."""
         return self._catalog.beside([making.id for making in self._catalog.with_out(path, md5)], path)

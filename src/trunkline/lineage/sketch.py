@@ -70,7 +70,7 @@ class Sketch:
         md5, full = facts["version"], f"{path}/{inside}"
         facts = {**facts, "kind": "part", "path": full}
         if model is not None and model[1] == inside:
-            node = self.add("model", f"{model[0]}@{md5}", model[0], facts)
+            node = self.add("model", f"{model[0]}@{md5 or dataset}", model[0], facts)
         else:
             node = self.add(kind_of(md5), f"{full}@{md5}", full, facts)
         self.link(dataset, node, "contains")

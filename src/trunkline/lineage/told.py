@@ -52,7 +52,10 @@ class _Down:
         root = graph.nodes[graph.root]
         yield from _title(root)
         if not graph.found:
-            yield "unknown: no run, lock or commit known here has it"
+            others = ", ".join(map(str, root.attributes.get("known") or ()))
+            yield "unknown: no run, lock or commit known here has it" + (
+                f"; there was: {others}" if others else ""
+            )
             return
         stages = self._of("stage")
         if not stages:
@@ -60,10 +63,9 @@ class _Down:
             return
         models = [node for node in self._of("model") if node is not root]
         runs = self._of("run")
-        yield (
-            f"went into {_count(len({node.name for node in stages}), 'stage')}"
-            f" and {_count(len(models), 'version')} of a model, in {_count(len(runs), 'run')}"
-        )
+        into = _count(len({node.name for node in stages}), "stage")
+        trained = f"{_count(len(models), 'version')} of a model" if models else "no model"
+        yield f"went into {into} and {trained}, in {_count(len(runs), 'run')}"
         for table in (self._models(models), self._stages(stages), self._runs(runs)):
             if table:
                 yield ""
@@ -121,13 +123,17 @@ def _title(root: Node) -> Iterator[str]:
         case "params":
             yield f"parameter {root.id.removeprefix('params:')}"
         case "model":
-            yield f"model {root.name}: {root.attributes['path']}  {version}"
+            yield f"model {root.name}: {root.attributes['path']}  {version}{_as_now(root)}"
         case "dataset" if "versions" in root.attributes:
             yield f"{root.name}, all {root.attributes['versions']} versions"
         case _:
-            yield f"{root.name}  {version}" + (", as it is now" if root.attributes.get("now") else "")
+            yield f"{root.name}  {version}{_as_now(root)}"
     if commit := root.attributes.get("commit"):
         yield source(commit)
+
+
+def _as_now(root: Node) -> str:
+    return ", as it is now" if root.attributes.get("now") else ""
 
 
 def source(commit: Mapping[str, str]) -> str:
