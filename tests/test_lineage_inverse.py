@@ -16,6 +16,7 @@ from trunkline.lineage import Artifact, Graph, History, Making, Origin, SourceVe
 from trunkline.lineage.datums import datums_from, datums_of
 from trunkline.lineage.down import CodeFile, Data, down
 from trunkline.lineage.find import located
+from trunkline.lineage.history import within
 from trunkline.lineage.recorded import Readers, Recorded
 from trunkline.model import Commit, Datum, File, Item, LockEntry, ManifestRow, Version
 
@@ -81,12 +82,13 @@ class World:
         return entries
 
     def rows(self, ref: str, dataset: str, files: Sequence[File], version: int) -> list[ManifestRow]:
-        """By file, but for `p.c`: one datum of two files and one of the rest; `p.d`: all as a whole."""
+        """By file, but for `p.c`: the directory as a whole, and two files together; `p.d`: all as a whole."""
         name = dataset.removeprefix("data/").replace("/", ".")
         items = [Item("x", name, file.path, file.md5, file.size, None) for file in files]
         groups: list[tuple[Item, ...]] = [(each,) for each in items]
         if ref == "p.c":
-            groups = [tuple(items[:2]), *((each,) for each in items[2:])]
+            part = self.memory.put({file.path[2:]: self.texts[file.md5] for file in files})
+            groups = [(Item("x", name, "x", part, 0, len(files)),), tuple(items[:2])] if items else []
         if ref == "p.d":
             oid = self.memory.put({file.path: self.texts[file.md5] for file in files})
             groups = [(Item("x", name, "", oid, 0, len(files)),)]
@@ -196,7 +198,14 @@ def test_back_and_forward_are_inverse_by_datum(tmp_path: Path, choices: Sequence
 def went_into(world: World, id_: str, data: Data, graph: Graph) -> bool:
     """Whether a graph's datums read the file, by itself or with the whole dataset; or it is the root."""
     read = {edge.source for edge in graph.edges if edge.role == "input"} | {graph.root}
-    return id_ in read or any(f"dataset:{data.path}@{oid}" in read for oid in data.oids)
+    full = f"{data.path}/{data.inside}"
+    for node in (graph.nodes[each] for each in read):
+        inside = within(full, node.name)
+        if inside and any(
+            f[:2] == (inside, data.md5) for f in world.memory.listings[node.attributes["version"]]
+        ):
+            return True
+    return id_ in read
 
 
 @FEW
