@@ -18,7 +18,7 @@ from bench.figures import Figure
 from bench.projects import Tree, workshop
 from bench.sizes import QUICK, Sizes
 
-BENCHES = ("nothing", "datums", "scale", "graphs", "commit", "flights", "memory", "prefect")
+BENCHES = ("nothing", "datums", "scale", "graphs", "commit", "flights", "memory", "prefect", "lineage")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

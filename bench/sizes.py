@@ -23,6 +23,7 @@ class Sizes:
     one_file: int = 5 << 30  # bytes
     outputs: int = 20_000  # files of one datum
     streamed: tuple[int, int] = (10, 100_000)  # files (and ten times as many), rows of each
+    runs: tuple[int, ...] = (1_000, 10_000)  # recorded
 
 
 QUICK = Sizes(
@@ -39,4 +40,5 @@ QUICK = Sizes(
     one_file=5 << 20,
     outputs=50,
     streamed=(2, 1_000),
+    runs=(200,),
 )
