@@ -17,13 +17,15 @@ Commits and runs are asked for dvc.lock and the pointers as they were, never the
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from difflib import get_close_matches
 from typing import NamedTuple
 
 from trunkline import listing
 from trunkline.errors import ProjectError, TrunklineError, UsageError
+from trunkline.ledger.catalog import Catalog
+from trunkline.ledger.makings import declared
 from trunkline.ledger.records import RunRecord
 from trunkline.ledger.runs import Runs
 from trunkline.model import File, LockEntry, Stage, Version
@@ -77,20 +79,13 @@ class _Place(NamedTuple):
 class Artifacts:
     """The artifacts of the project at `root`. `stages` are those that are declared now.
 
-    `listing` gives the files of a `.dir` object; without it, only of one that is in the cache.
-    """
-
     def __init__(
-        self,
-        root: str,
-        store: DvcStore,
-        runs: Runs,
-        stages: Callable[[], Sequence[Stage]],
-        listing: Callable[[str], tuple[File, ...]] | None = None,
+        self, root: str, store: DvcStore, runs: Runs, catalog: Catalog, stages: Callable[[], Sequence[Stage]]
     ) -> None:
         self._root = root
         self._store = store
         self._runs = runs
+        self._catalog = catalog
         self._stages = stages
         self._listing = listing or store.listing
 
@@ -115,10 +110,9 @@ class Artifacts:
         """Where what is called so lies; None where nothing is."""
         text = name.rstrip("/").removeprefix("data/")
         head, _, rest = text.partition("/")
-        for stage in self._stages_or_none():
-            if stage.model is not None and stage.model.name == name:
-                return _Place(stage.path, stage.ref, stage.model.path)
-        if head in self._store.sources() and not (self._is_pipeline(head) and rest):
+        if "/" not in name and (model := self._model(name)) is not None:
+            return model
+        if head in self._store.sources():
             return _Place(f"data/{head}", "", rest)
         ref, inside = (head, rest) if "." in head else self._as_path(head, rest)
         pipeline, _, stage_name = ref.partition(".")
@@ -131,8 +125,18 @@ class Artifacts:
         stage, _, inside = rest.partition("/")
         return (f"{head}.{stage}", inside) if stage else (head, "")
 
-    def _is_pipeline(self, name: str) -> bool:
-        return any(stage.pipeline == name for stage in self._stages_or_none())
+    def _model(self, name: str) -> _Place | None:
+        """The model of this name: dvc.lock names those that were made; the declarations cost more to read."""
+        if name in self._store.sources() or "." in name:
+            return None
+        for dvc_name, entry in self._present().items():
+            found = declared(dvc_name, entry)
+            if found.model is not None and found.model[0] == name:
+                return _Place(f"data/{found.ref.replace('.', '/', 1)}", found.ref, found.model[1])
+        for stage in self._stages_or_none():
+            if stage.model is not None and stage.model.name == name:
+                return _Place(stage.path, stage.ref, stage.model.path)
+        return None
 
     def _stages_or_none(self) -> Sequence[Stage]:
         """The stages; none where a pipeline file is broken: what was made by it can be asked for."""
@@ -223,72 +227,86 @@ class Artifacts:
     def _version(self, given: str, place: _Place, prefix: str) -> Named:
         """The version of a dataset, or of a file of it, whose content hash begins so."""
         found: dict[str, Named] = {}
-        for oid, entry, when in self._versions(place):
-            if not place.inside:
-                if oid.startswith(prefix):
-                    found.setdefault(oid, Named(given, place.dataset, oid, "", oid, place.stage, entry, when))
-                continue
-            with suppress(TrunklineError):
-                if (md5 := self._inside(given, oid, place.inside)).startswith(prefix):
-                    made = Named(given, place.dataset, oid, place.inside, md5, place.stage, entry, when)
-                    found.setdefault(md5, made)
+        role = "out" if place.stage else "dep"
+        oids = dict.fromkeys(self._catalog.versions(role, place.dataset))
+        if not place.stage:
+            pointer = place.dataset + pointers.SUFFIX
+            oids |= dict.fromkeys(version.oid for version, _ in self._catalog.pointed(pointer))
+            present = self._store.pointer(pointer)
+            oids |= {present.oid: None} if present is not None else {}
+        contents = self._parts(place.inside, list(oids)) if place.inside else {oid: oid for oid in oids}
+        for oid, md5 in contents.items():
+            if md5.startswith(prefix):
+                found.setdefault(md5, self._known(given, place, oid, md5))
         return _only(given, found)
 
-    def _versions(self, place: _Place) -> Iterator[tuple[str, LockEntry | None, str]]:
-        """(content hash, entry of dvc.lock, time) of every version of a dataset that is known, newest first."""
-        name = place.stage.replace(".", "-", 1)
-        for time in self._times(place):
-            entry = time.entries.get(name) if place.stage else None
-            for out in entry.outs if entry is not None else ():
-                if out.path == place.dataset:
-                    yield out.md5, entry, time.when
-            if not place.stage and (version := time.pointer(place.dataset)) is not None:
-                yield version.oid, None, time.when
+    def _parts(self, inside: str, oids: Sequence[str]) -> Mapping[str, str]:
+        """What lies at `inside` of these versions, as far as their listings are at hand."""
+        known = self._catalog.parts(inside, oids)
+        new = []
+        for oid in oids:
+            if oid not in known and oid.endswith(".dir"):
+                with suppress(TrunklineError):
+                    found = listing.part(self._files(oid), inside)
+                    known[oid] = found.oid if found is not None else ""
+                    new.append((oid, inside, known[oid]))
+        self._catalog.learn(new)
+        return {oid: md5 for oid, md5 in known.items() if md5}
 
-    def _times(self, place: _Place) -> Iterator[_Time]:
-        now = self._time(place, "")
-        if now is not None:
-            yield now
-        file = LOCK if place.stage else place.dataset + pointers.SUFFIX
-        for commit in git.log_of(self._root, file, everywhere=True):
-            yield self.at_commit(commit.commit)
-        yield from map(_recorded, self._runs.each())
+    def _known(self, given: str, place: _Place, oid: str, md5: str) -> Named:
+        """A version that the index knows, with the entry and the time in which it is known."""
+        makings = self._catalog.with_out(place.dataset, oid) if place.stage else []
+        if not makings:
+            since = [
+                commit.commit
+                for version, commit in self._catalog.pointed(place.dataset + pointers.SUFFIX)
+                if version.oid == oid
+            ]
+            return Named(given, place.dataset, oid, place.inside, md5, place.stage, None, (since or [""])[0])
+        ids = [making.id for making in makings]
+        present = self._catalog.present(ids)
+        commits, runs = self._catalog.last_commits(ids), self._catalog.runs_of(ids)
+        making = next((each for each in makings if each.id in present), makings[-1])
+        when = ""
+        if not present:
+            when = commits[making.id][0] if making.id in commits else next(
+                (run.id for run in runs if run.making == making.id), "")  # fmt: skip
+        return Named(given, place.dataset, oid, place.inside, md5, place.stage, making.entry, when)
 
     def _by_hash(self, given: str) -> Named:
-        """Something by its content hash alone: a version of a dataset, or a file of a present one."""
+        """Something by its content hash alone: a version of a dataset, a model, or any other file of one."""
         found: dict[str, Named] = {}
-        for place in self._datasets():
-            for oid, entry, when in self._versions(place):
-                if oid.startswith(given):
-                    found.setdefault(oid, Named(given, place.dataset, oid, "", oid, place.stage, entry, when))
-        return _only(given, found) if found else self._file_by_hash(given)
+        for path, oid in self._catalog.contents(given):
+            if "/.manifests/" not in path:
+                found.setdefault(oid, self._known(given, self._at_path(path), oid, oid))
+        if not found:
+            for oid, inside, md5 in self._catalog.known_parts(given):
+                for path in self._catalog.paths_of(oid):
+                    place = self._at_path(path)._replace(inside=inside)
+                    found.setdefault(md5, self._known(given, place, oid, md5))
+        return _only(given, found or self._file_by_hash(given))
 
-    def _file_by_hash(self, given: str) -> Named:
+    def _at_path(self, path: str) -> _Place:
+        """The place of a dataset by its path."""
+        pipeline, _, stage = path.removeprefix("data/").partition("/")
+        return _Place(path, f"{pipeline}.{stage}" if stage else "", "")
+
+    def _file_by_hash(self, given: str) -> dict[str, Named]:
+        """A file in any version of any dataset: their listings are searched as bytes."""
         found: dict[str, Named] = {}
-        for place in self._datasets():
-            seen: set[str] = set()
-            for oid, entry, when in self._versions(place):
-                if oid in seen or not oid.endswith(".dir"):
-                    continue
-                seen.add(oid)
-                with suppress(TrunklineError):
-                    for file in self._store.listing(oid):
-                        if file.md5.startswith(given):
-                            found.setdefault(
-                                file.md5,
-                                Named(
-                                    given, place.dataset, oid, file.path, file.md5, place.stage, entry, when
-                                ),
-                            )
-        return _only(given, found)
-
-    def _datasets(self) -> list[_Place]:
-        """Every dataset of now, and what dvc.lock names beside."""
-        sources = [_Place(f"data/{name}", "", "") for name in self._store.sources()]
-        refs = {stage.ref for stage in self._stages_or_none()}
-        refs |= {name.replace("-", ".", 1) for name in self._present()}
-        made = [_Place(f"data/{ref.replace('.', '/', 1)}", ref, "") for ref in sorted(refs)]
-        return [*sources, *made]
+        needle = f'"{given}'.encode()
+        for path, oid in self._catalog.contents(""):
+            if "/.manifests/" in path or not oid.endswith(".dir"):
+                continue
+            with suppress(OSError, TrunklineError):
+                with open(self._store.object_path(oid), "rb") as stream:
+                    if needle not in stream.read():
+                        continue
+                for file in self._store.listing(oid):
+                    if file.md5.startswith(given) and file.md5 not in found:
+                        place = self._at_path(path)._replace(inside=file.path)
+                        found[file.md5] = self._known(given, place, oid, file.md5)
+        return found
 
     # ------------------------------------------------------------ errors
 

@@ -293,7 +293,7 @@ class Project:
         """What a person names: datasets, models, files, now and at other times."""
         from trunkline.artifacts import Artifacts
 
-        return Artifacts(self.root, self.store, self.runs, lambda: self.stages)
+        return Artifacts(self.root, self.store, self.runs, self.catalog, lambda: self.stages)
 
     def sharing(self, remote: str = "") -> Sharing:
         """What goes to others and comes from them, by origin and a DVC remote ("": the default one)."""

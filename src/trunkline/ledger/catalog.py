@@ -205,6 +205,26 @@ class Catalog:
             found += self._makings(f"WHERE making.id IN ({marks})", part)
         return found
 
+    def contents(self, prefix: str) -> list[tuple[str, str]]:
+        """(path, content) of every output, and of every version of a pointer, whose content begins so."""
+        query = (
+            "SELECT DISTINCT path, md5 FROM out WHERE md5 >= ? AND md5 < ?"
+            " UNION SELECT DISTINCT substr(path, 1, length(path) - 4), oid FROM pointed"
+            " WHERE oid >= ? AND oid < ?"
+        )
+        bounds = (prefix, f"{prefix}~")
+        return [(row[0], row[1]) for row in self._rows(query, (*bounds, *bounds))]
+
+    def known_parts(self, prefix: str) -> list[tuple[str, str, str]]:
+        """(version, what is inside, its content) of the parts that were learnt and whose content begins so."""
+        return self._rows(
+            "SELECT oid, inside, md5 FROM part WHERE md5 >= ? AND md5 < ?", (prefix, f"{prefix}~")
+        )
+
+    def paths_of(self, oid: str) -> list[str]:
+        """Where this content was an output, or a version of a pointer."""
+        return [path for path, md5 in self.contents(oid) if md5 == oid]
+
     def paths(self, role: str) -> list[str]:
         """Every path that was ever a dep (`role` "dep") or an output ("out")."""
         return [row[0] for row in self._rows(f"SELECT DISTINCT path FROM {role}", ())]
@@ -500,12 +520,11 @@ def _learn_run(db: sqlite3.Connection, folder: str, run_id: str, mtime: int, siz
     except (OSError, TrunklineError):
         db.execute("INSERT INTO run (run, mtime, size) VALUES (?, ?, ?)", (run_id, mtime, size))
         return
-    code: Mapping[str, Any] = getattr(record, "code", None) or {}
     git = record.git
     row = db.execute(
         "INSERT INTO run (run, mtime, size, state, started, at, parent, branch, dirty, environment)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (run_id, mtime, size, record.state, record.started, git.commit, code.get("parent"), git.branch,
+        (run_id, mtime, size, record.state, record.started, git.commit, record.code.get("parent"), git.branch,
          json.dumps(git.dirty_files), _environment(db, record)),
     )  # fmt: skip
     _learn_stages(db, row.lastrowid or 0, record)
