@@ -271,7 +271,7 @@ class Artifacts:
         if not present:
             when = commits[making.id][0] if making.id in commits else next(
                 (run.id for run in runs if run.making == making.id), "")  # fmt: skip
-        return Named(given, place.dataset, oid, place.inside, md5, place.stage, making.entry, when)
+        return Named(given, place.dataset, oid, place.inside, md5, making.ref, making.entry, when)
 
     def _by_hash(self, given: str) -> Named:
         """Something by its content hash alone: a version of a dataset, a model, or any other file of one."""

@@ -14,14 +14,8 @@ from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from trunkline import spec
-from trunkline.engine.code import Code
-from trunkline.engine.gather import Gather
-from trunkline.engine.manifests import ManifestFacts, Manifests
-from trunkline.engine.planner import Planner
 from trunkline.errors import ProjectError, SpecError, StaleError, TrunklineError, UsageError
 from trunkline.model import Dask, Datum, File, Function, ManifestRow, Pipeline, Stage, Work
-from trunkline.plan import graph
 from trunkline.store import home
 from trunkline.store.store import DvcStore
 from trunkline.writer import writer_tag
@@ -29,7 +23,11 @@ from trunkline.writer import writer_tag
 if TYPE_CHECKING:
     from trunkline.archive import Archive
     from trunkline.artifacts import Artifacts
+    from trunkline.engine.code import Code
     from trunkline.engine.execute import Engine
+    from trunkline.engine.gather import Gather
+    from trunkline.engine.manifests import ManifestFacts, Manifests
+    from trunkline.engine.planner import Planner
     from trunkline.engine.works import RunPaths
     from trunkline.ledger.catalog import Catalog
     from trunkline.ledger.results import Results
@@ -145,6 +143,8 @@ class Project:
 
     def _owner(self, name: str) -> str:
         """What has data/<name>, beside a source dataset; "" where nothing has."""
+        from trunkline import spec
+
         if any(file.rpartition("/")[2].partition(".")[0] == name for file in self.pipeline_texts):
             return f"the pipeline {name}: its stages write there"
         path = f"data/{name}"
@@ -177,11 +177,15 @@ class Project:
     @cached_property
     def gather(self) -> Gather:
         """What is there now."""
+        from trunkline.engine.gather import Gather
+
         return Gather(self.store, self.store.memo)
 
     @cached_property
     def code(self) -> Code:
         """The code of stages."""
+        from trunkline.engine.code import Code
+
         return Code(self.root, self.gather.version, self.store.memo, self._past)
 
     def _past(self, path: str, md5: str) -> bytes | None:
@@ -196,11 +200,15 @@ class Project:
 
     @cached_property
     def _manifests(self) -> Manifests:
+        from trunkline.engine.manifests import Manifests
+
         return Manifests(self.store, self.store.memo, self._manifest_files)
 
     @cached_property
     def planner(self) -> Planner:
         """Decides what must be done."""
+        from trunkline.engine.planner import Planner
+
         return Planner(self.store, self.ledger, self._manifests, self.code, self.gather, writer_tag())
 
     @contextmanager
@@ -355,6 +363,8 @@ class Project:
     @cached_property
     def pipelines(self) -> tuple[Pipeline, ...]:
         """Every pipeline of the project, checked. Raises SpecError."""
+        from trunkline import spec
+
         known = spec.Known(
             sources=frozenset(self.store.sources()),
             foreign=frozenset(spec.foreign_outputs(self.dvc_yaml)),
@@ -367,6 +377,8 @@ class Project:
 
     def drafted(self, file: str, text: str) -> Pipeline:
         """The pipeline of a file that need not be in the project, nor its code. Raises SpecError."""
+        from trunkline import spec
+
         known = spec.Known(
             sources=frozenset(self.store.sources()), foreign=frozenset(spec.foreign_outputs(self.dvc_yaml))
         )
@@ -396,6 +408,8 @@ class Project:
     @cached_property
     def stages(self) -> tuple[Stage, ...]:
         """Every stage, upstream first: the order of dvc.yaml."""
+        from trunkline.plan import graph
+
         return graph.order(self.pipelines)
 
     def stage(self, ref: str) -> Stage:
@@ -407,6 +421,8 @@ class Project:
 
     def select(self, targets: Sequence[str]) -> tuple[Stage, ...]:
         """The stages that `targets` (pipelines, or `pipeline.stage`) need, upstream included."""
+        from trunkline.plan import graph
+
         if not targets:
             return self.stages
         wanted: set[str] = set()
@@ -434,6 +450,8 @@ class Project:
 
         `deployable`: prefect.yaml also where nothing in the project asks for one.
         """
+        from trunkline import spec
+
         code = {stage.ref: self.code.files(stage) for stage in self.stages}
         prefect = _read_or_empty(self.root, PREFECT_YAML)
         return {
@@ -479,6 +497,8 @@ class Project:
 
     def dvc_order(self) -> tuple[str, ...]:
         """The names of dvc.yaml's stages, in its order."""
+        from trunkline import spec
+
         return spec.stage_names(self.dvc_yaml)
 
 
@@ -492,6 +512,7 @@ class _ManifestFiles:
         self._read: list[Shard] = []
 
     def facts(self, paths: Sequence[str]) -> ManifestFacts:
+        from trunkline.engine.manifests import ManifestFacts
         from trunkline.store.manifest import read_facts
 
         found = read_facts(paths)

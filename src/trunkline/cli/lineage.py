@@ -14,7 +14,6 @@ from trunkline.lineage.down import AtCommit, CodeFile, Data, Package, Param, Thi
 from trunkline.lineage.find import located
 from trunkline.lineage.history import within
 from trunkline.project import Project
-from trunkline.spec import load
 from trunkline.store import git
 
 _PACKAGE = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)==(\S+)")
@@ -158,6 +157,8 @@ def _thing(project: Project, given: str, history: History, *, all_versions: bool
             return Package(re.sub(r"[-_.]+", "-", match[1]).lower(), match[2])
         key, equals, value = given.partition("=")
         if equals and "." in key and "/" not in key:
+            from trunkline.spec.read import load
+
             return Param(key, load(value, "the value"))
     return _code(project, given, history) or _data(project, given, history, all_versions=all_versions)
 
