@@ -141,6 +141,8 @@ class Memory:
         return since
 
     def places(self, role: str) -> set[str]:
+        if role == "source":
+            return set(self.pointers)
         return {item.path for m in self.makings() for item in (m.outs if role == "out" else m.deps)}
 
     def versions(self, role: str, path: str) -> list[str]:

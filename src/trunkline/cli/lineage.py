@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import os
 import re
+from collections.abc import Callable
 
 from trunkline.cli.output import Answer
 from trunkline.digest import md5_bytes, md5_file, tree_oid
 from trunkline.errors import StoreError, TrunklineError, UsageError
-from trunkline.lineage import Artifact, Found, History, find, graph_json, render_text, walk
+from trunkline.lineage import Artifact, Found, Graph, History, find, graph_json, render_text, walk
 from trunkline.lineage.down import AtCommit, CodeFile, Data, Package, Param, Thing, down
 from trunkline.lineage.find import located
 from trunkline.lineage.history import within
@@ -74,9 +75,8 @@ def _back(project: Project, args: argparse.Namespace) -> Answer:
         from trunkline.lineage.datumtext import render_datums
 
         graph = datums_of(artifact, history, found, every=args.every_way)
-        return Answer(graph_json(graph), lambda: render_datums(graph), exit_code=0 if graph.found else 1)
-    graph = walk(artifact, history, found, every=args.every_way)
-    return Answer(graph_json(graph), lambda: render_text(graph), exit_code=0 if graph.found else 1)
+        return _answer(graph, render_datums, as_json=args.json)
+    return _answer(walk(artifact, history, found, every=args.every_way), render_text, as_json=args.json)
 
 
 def _forward(project: Project, args: argparse.Namespace) -> Answer:
@@ -92,12 +92,16 @@ def _forward(project: Project, args: argparse.Namespace) -> Answer:
             raise UsageError(
                 "--datums asks of data: a dataset or a file of one", where=args.artifact, hint="leave it out"
             )
-        graph = datums_from(thing, history)
-        return Answer(graph_json(graph), lambda: render_datums(graph), exit_code=0 if graph.found else 1)
+        return _answer(datums_from(thing, history), render_datums, as_json=args.json)
     from trunkline.lineage.told import render_down
 
-    graph = down(thing, history)
-    return Answer(graph_json(graph), lambda: render_down(graph), exit_code=0 if graph.found else 1)
+    return _answer(down(thing, history), render_down, as_json=args.json)
+
+
+def _answer(graph: Graph, text: Callable[[Graph], str], *, as_json: bool) -> Answer:
+    """Its JSON or its text: a large graph is not put into both."""
+    data = graph_json(graph) if as_json else None
+    return Answer(data, lambda: text(graph), exit_code=0 if graph.found else 1)
 
 
 # ---------------------------------------------------------------- back: an artifact

@@ -226,7 +226,10 @@ class Catalog:
         return [path for path, md5 in self.contents(oid) if md5 == oid]
 
     def paths(self, role: str) -> list[str]:
-        """Every path that was ever a dep (`role` "dep") or an output ("out")."""
+        """Every path that was ever a dep (`role` "dep"), an output ("out") or a source dataset ("source")."""
+        if role == "source":
+            query = "SELECT DISTINCT substr(path, 1, length(path) - 4) FROM pointed WHERE oid IS NOT NULL"
+            return [row[0] for row in self._rows(query, ())]
         return [row[0] for row in self._rows(f"SELECT DISTINCT path FROM {role}", ())]
 
     def versions(self, role: str, path: str) -> list[str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from trunkline.digest import md5_bytes
@@ -63,6 +64,11 @@ class Making(NamedTuple):
         return LockEntry(self.cmd, self.deps, json.loads(self.params), self.outs)
 
     @property
+    def declared(self) -> Declared:
+        """What the entry says of its stage."""
+        return _declared(self.name, self.cmd, self.params)
+
+    @property
     def ref(self) -> str:
         """What people call the stage."""
         return ref_of(self.name, self.cmd)
@@ -100,6 +106,12 @@ def declared(name: str, entry: LockEntry) -> Declared:
         if isinstance(found := values.get(key), Mapping):
             return Declared(ref, found, True)
     return Declared(ref, {}, True)
+
+
+@lru_cache(maxsize=1024)
+def _declared(name: str, cmd: str, params: str) -> Declared:
+    """Of a thousand makings of a stage few differ in this."""
+    return declared(name, LockEntry(cmd, (), json.loads(params), ()))
 
 
 def parameters(name: str, entry: LockEntry) -> Mapping[str, Any]:

@@ -27,7 +27,7 @@ from trunkline.lineage.history import Artifact, Found, History, Making, dep_of, 
 from trunkline.lineage.places import Place, Reading, places, reads
 from trunkline.lineage.sketch import Sketch, is_data, kind_of, plain, stage_id, told
 from trunkline.lineage.walk import copied, unknown
-from trunkline.model import Item, ManifestRow
+from trunkline.model import Item, LockItem, ManifestRow
 
 
 def datums_of(
@@ -145,6 +145,7 @@ class _Back(_Datums):
         super().__init__(history)
         self._every = every
         self._seen: set[tuple[str, str, str, int]] = set()
+        self._places: dict[tuple[int, str], Sequence[Place]] = {}
         self._queue: deque[tuple[Place, str, bool]] = deque()
         self._doubtful: deque[tuple[Making, str]] = deque()
 
@@ -209,14 +210,21 @@ class _Back(_Datums):
     def _item(self, making: Making, full: str, item: Item, perhaps: bool) -> Iterator[str]:
         """The nodes of what a datum read, by way of the dep that holds it."""
         dep = dep_of(making, full)
-        beside = self._history.together(self._history.origin(making))
         facts = {"version": item.oid, "size": item.size, "nfiles": item.nfiles}
-        found = () if dep is None else places(dep.path, dep.md5, beside, self._history, every=self._every)
+        found = () if dep is None else self._origins(making, dep)
         for place in found:
             inside = within(full, place.path) or ""
             yield self._node(place._replace(inside=inside), facts, perhaps=perhaps)
         if not found:
             yield self._sketch.dataset(full, item.oid, kind="unknown", size=item.size, nfiles=item.nfiles)
+
+    def _origins(self, making: Making, dep: LockItem) -> Sequence[Place]:
+        """Where what a making read came from; the same for every datum of it."""
+        key = making.id, dep.path
+        if key not in self._places:
+            beside = self._history.together(self._history.origin(making))
+            self._places[key] = places(dep.path, dep.md5, beside, self._history, every=self._every)
+        return self._places[key]
 
 
 class _Forward(_Datums):

@@ -115,7 +115,7 @@ class History(Protocol):
         """(commit, time) since which dvc.lock has it; None where no commit has it."""
 
     def places(self, role: str) -> Collection[str]:
-        """Every path that was ever an output ("out") or a dep ("dep")."""
+        """Every path that was ever an output ("out"), a dep ("dep") or a source dataset ("source")."""
 
     def versions(self, role: str, path: str) -> Sequence[str]:
         """Every content that was ever at this path as an output ("out") or a dep ("dep")."""

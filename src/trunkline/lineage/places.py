@@ -59,7 +59,8 @@ def _all(path: str, md5: str, beside: Sequence[Making], history: History) -> Ite
     yield from _sources(path, md5, present, history)
     yield from _among(path, md5, beside, history)
     yield from _among(path, md5, _later(lambda: history.makers(path, md5)), history)
-    yield from _sources(path, md5, [place for place in _above(path) if place not in present], history)
+    past = [place for place in _above(path) if place not in present and place in history.places("source")]
+    yield from _sources(path, md5, past, history)
 
 
 def _sources(path: str, md5: str, datasets: Iterable[str], history: History) -> Iterator[Place]:

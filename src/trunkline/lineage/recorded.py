@@ -139,7 +139,7 @@ class Recorded:
         return self._catalog.locked_at(making.id)
 
     def places(self, role: str) -> Collection[str]:
-        """Every path that was ever an output ("out") or a dep ("dep")."""
+        """Every path that was ever an output ("out"), a dep ("dep") or a source dataset ("source")."""
         if role not in self._places:
             self._places[role] = frozenset(self._catalog.paths(role))
         return self._places[role]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from trunkline.ledger.makings import declared, digest, parameters
+from trunkline.ledger.makings import digest, parameters
 from trunkline.lineage.graph import Edge, Graph, Node
 from trunkline.lineage.history import History, Making, Origin, RunFact, SourceVersion, within
 from trunkline.model import LockItem
@@ -184,7 +184,7 @@ def stage_id(making: Making) -> str:
 
 def does(making: Making) -> str:
     """The function or command of a stage."""
-    values = declared(making.name, making.entry).values
+    values = making.declared.values
     command = values.get("cmd")
     return values.get("run") or (" ".join(map(str, command)) if isinstance(command, list) else making.cmd)
 
