@@ -107,3 +107,68 @@ def test_what_cannot_be_asked(letters: Tree, cli: Cli) -> None:
         assert "more than one dataset" in cli("lineage", place, code=2).err
     os.symlink("nowhere", "broken")
     assert "there is no file broken" in cli("lineage", "broken", code=2).err
+
+
+# ---------------------------------------------------------------- forward, datums, versions
+
+
+def test_by_name_at_a_commit_at_a_run_and_by_content(letters: Tree, cli: Cli) -> None:
+    now = cli("lineage", "letters.total").out
+    version = cli("lineage", "letters.total", "--json").data["root"].rpartition("@")[2]
+    run = letters.trunkline("runs", "--json").data[0]["id"]
+    for name in (
+        "letters.total@HEAD",
+        f"letters.total@{run}",
+        "letters.total@latest",
+        f"letters.total@{version[:9]}",
+    ):
+        assert cli("lineage", name).out == now
+    assert cli("lineage", version[:12]).out == now
+    assert "is no commit, no run and no version" in cli("lineage", "letters.total@nope", code=2).err
+
+
+def test_forward_from_everything_that_can_be_named(letters: Tree, cli: Cli) -> None:
+    every = {"letters.upper", "letters.count", "letters.total"}
+    python = cli("lineage", METRICS, "--json").data["nodes"]
+    (packages,) = [node["attributes"]["packages"] for node in python if node["type"] == "environment"]
+    for thing, expected in {
+        "letters_raw": every,
+        "letters_raw@HEAD": every,
+        "data/letters_raw/a.txt": every,
+        "letters.count": {"letters.total"},
+        "stages/helper.py": every,
+        "stages/helper.py@HEAD": every,
+        "letters.upper.suffix=!": every,
+        "commit:HEAD~1": every,
+        f"numpy=={packages['numpy']}": every,
+    }.items():
+        data = cli("lineage", thing, "--down", "--json").data
+        found = {node["name"] for node in data["nodes"] if node["type"] == "stage"}
+        assert found == expected, thing
+    commit = letters.git("rev-parse", "--short=9", "HEAD~1").out.strip()
+    assert f"commit {commit[:8]}\nwent into 3 stages" in cli("lineage", commit, "--down").out
+    assert 'there was: "!"' in cli("lineage", "letters.upper.suffix=?", "--down", code=1).out
+    assert "there is no dataset" in cli("lineage", "nope", "--down", code=2).err
+
+
+def test_every_version_of_a_file(letters: Tree, cli: Cli) -> None:
+    letters.write("data/letters_raw/b.txt", "other")
+    letters.trunkline("run")
+    letters.commit()
+
+    def versions(*words: str) -> int:
+        nodes = cli("lineage", "data/letters_raw/a.txt", "--down", "--json", *words).data["nodes"]
+        return sum(node["type"] == "dataset" and node["name"] == "data/letters/upper" for node in nodes)
+
+    assert (versions(), versions("--all-versions")) == (1, 2)
+
+
+def test_datums_in_both_directions(letters: Tree, cli: Cli) -> None:
+    forward = cli("lineage", "data/letters_raw/a.txt", "--down", "--datums", "--json").data
+    files = {node["name"] for node in forward["nodes"] if node["type"] == "file"}
+    assert {"data/letters/upper/a.txt", METRICS} <= files
+    assert "data/letters/upper/b.txt" not in files
+    back = cli("lineage", "data/letters/upper/a.txt", "--datums", "--json").data
+    assert [node["name"] for node in back["nodes"] if node["type"] == "datum"] == ["a"]
+    assert "datums  1: a" in cli("lineage", "data/letters/upper/a.txt", "--datums").out
+    assert "--datums asks of data" in cli("lineage", "numpy==1", "--down", "--datums", code=2).err

@@ -44,7 +44,7 @@ def _lines(graph: Graph) -> Iterator[str]:
         if datums:
             yield f"  datums  {len(datums)}: {_some([node.name for node in datums], ', ')}"
         elif stage.attributes["manifest"] == "missing":
-            yield "  datums  not known: its manifest is not in the cache (`dvc fetch` brings it)"
+            yield "  datums  not known: its manifest is not in the cache (`trunkline pull` brings it)"
         yield from _files("from", works, into, "input")
         yield from _files("to", works, out, "output")
     sources = {whole.id for node in graph.nodes.values() for role, whole in into.get(node.id, ())
