@@ -481,7 +481,7 @@ def _changed(db: sqlite3.Connection, folder: str) -> tuple[list[tuple[str, int, 
     """(name, mtime, size) of the records that are new or replaced; the names of those that are gone."""
     known = {row[0]: row[1:] for row in db.execute("SELECT run, mtime, size FROM run")}
     try:
-        names = set(filter(is_id, os.listdir(folder)))
+        names = {name for name in os.listdir(folder) if name in known or is_id(name)}
     except (FileNotFoundError, NotADirectoryError):
         names = set()
     new = []

@@ -165,8 +165,9 @@ def history(root: str, path: str, *, everywhere: bool = False) -> Iterator[tuple
 
 def tips(root: str) -> str:
     """A text that changes whenever a branch, a tag, an experiment or HEAD does."""
-    refs = call(root, "for-each-ref", "--format=%(objectname)", *_KINDS)
-    return f"{head(root) or ''} {md5_bytes(refs)}"
+    wanted = [f"--glob={kind}" for kind in _KINDS]
+    code, out, _ = attempt(root, "rev-parse", *wanted, "HEAD")
+    return md5_bytes(call(root, "rev-parse", *wanted) if code else out)
 
 
 def changes(root: str, *patterns: str) -> Iterator[tuple[Commit, str, str]]:
