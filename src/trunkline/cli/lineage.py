@@ -6,16 +6,19 @@ import argparse
 import os
 import re
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from trunkline.cli.output import Answer
 from trunkline.digest import md5_bytes, md5_file, tree_oid
 from trunkline.errors import StoreError, TrunklineError, UsageError
 from trunkline.lineage import Artifact, Found, Graph, History, find, graph_json, render_text, walk
-from trunkline.lineage.down import AtCommit, CodeFile, Data, Package, Param, Thing, down
 from trunkline.lineage.find import located
 from trunkline.lineage.history import within
 from trunkline.project import Project
 from trunkline.store import git
+
+if TYPE_CHECKING:
+    from trunkline.lineage.down import CodeFile, Data, Thing
 
 _PACKAGE = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)==(\S+)")
 _EXAMPLES = """\
@@ -80,6 +83,8 @@ def _back(project: Project, args: argparse.Namespace) -> Answer:
 
 
 def _forward(project: Project, args: argparse.Namespace) -> Answer:
+    from trunkline.lineage.down import Data, down
+
     if args.every_way:
         raise UsageError("--every-way asks back: forward, every way is followed", hint="leave it out")
     history = project.history()
@@ -154,6 +159,8 @@ def _hash_folder(folder: str) -> str:
 
 def _thing(project: Project, given: str, history: History, *, all_versions: bool) -> Thing:
     """What was named. A path that is there goes before anything that it may be read as."""
+    from trunkline.lineage.down import AtCommit, Package, Param
+
     if not os.path.lexists(given):
         if given.startswith("commit:"):
             return AtCommit(git.resolve(project.root, given.removeprefix("commit:")))
@@ -169,6 +176,8 @@ def _thing(project: Project, given: str, history: History, *, all_versions: bool
 
 def _code(project: Project, given: str, history: History) -> CodeFile | None:
     """A file at a place where no dataset is: as it is, or as a commit has it."""
+    from trunkline.lineage.down import CodeFile
+
     name, _, rev = (given, "", "") if os.path.lexists(given) or "@" not in given else given.rpartition("@")
     full, path = _place(project, name)
     datasets = [*history.sources(), *history.places("out")]
@@ -187,6 +196,8 @@ def _is_dep(path: str, history: History) -> bool:
 
 
 def _data(project: Project, given: str, history: History, *, all_versions: bool) -> Thing:
+    from trunkline.lineage.down import AtCommit, Data
+
     _, path = _place(project, given)
     try:
         named = project.artifacts.find(path if path and os.path.lexists(given) else given)
@@ -212,6 +223,8 @@ def _data(project: Project, given: str, history: History, *, all_versions: bool)
 
 def _copy(project: Project, given: str, history: History, error: TrunklineError) -> Data:
     """A file or directory that is a copy of one that is known."""
+    from trunkline.lineage.down import Data
+
     artifact = _on_disk(project, given)
     found = find(artifact, history)
     if found is None:

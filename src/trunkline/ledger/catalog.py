@@ -23,7 +23,6 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
 from trunkline.digest import md5_bytes
@@ -84,8 +83,7 @@ class Change(NamedTuple):
     blob: str
 
 
-@dataclass(frozen=True, slots=True)
-class Past:
+class Past(NamedTuple):
     """What the index asks of git and of DVC's formats; those that raise, raise TrunklineError.
 
     `tips` is a text that changes whenever history does; `changes` are those of dvc.lock and of every

@@ -8,7 +8,6 @@ every one that a record or a commit knows counts, also where a later one made th
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from trunkline.ledger.makings import canonical
@@ -57,13 +56,15 @@ class Package(NamedTuple):
 Thing = Data | CodeFile | Param | AtCommit | Package
 
 
-@dataclass
 class Reach:
     """What was reached: the makings by id in the order in which they were, and which data each read."""
 
-    makings: dict[int, Making] = field(default_factory=dict)
-    readings: list[Reading] = field(default_factory=list)
-    runs: dict[int, Sequence[RunFact]] = field(default_factory=dict)
+    def __init__(
+        self, makings: Iterable[Making] = (), runs: Mapping[int, Sequence[RunFact]] | None = None
+    ) -> None:
+        self.makings = {making.id: making for making in makings}
+        self.readings: list[Reading] = []
+        self.runs = dict(runs or {})
 
 
 def down(thing: Thing, history: History) -> Graph:
@@ -174,7 +175,7 @@ class _Down:
         reach(outputs(found.makings.values(), set()), self._history, found)
 
     def _of_makings(self, root: str, role: str, makings: Sequence[Making]) -> Graph:
-        found = Reach({making.id: making for making in makings})
+        found = Reach(makings)
         reach(outputs(makings, set()), self._history, found)
         for making in makings:
             self._sketch.link(root, self._stage(making), role)
@@ -182,7 +183,7 @@ class _Down:
 
     def _of_runs(self, root: str, role: str, runs: Mapping[int, Sequence[RunFact]]) -> Graph:
         makings = self._history.some(list(runs))
-        found = Reach({making.id: making for making in makings}, runs=dict(runs))
+        found = Reach(makings, runs)
         for facts in runs.values():
             for fact in facts:
                 self._sketch.link(root, self._sketch.run(fact), role)

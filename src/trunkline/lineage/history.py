@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 from trunkline.ledger.makings import Making, Origin
@@ -33,8 +32,7 @@ class SourceVersion(NamedTuple):
     commit: Commit | None
 
 
-@dataclass(frozen=True, slots=True)
-class RunFact:
+class RunFact(NamedTuple):
     """A run that made a lock entry. `exact` False: it made the same data, by another entry."""
 
     id: str
@@ -43,8 +41,8 @@ class RunFact:
     commit: str | None
     branch: str | None
     dirty_files: tuple[str, ...]
-    environment: Mapping[str, Any] = field(default_factory=dict)
-    datums: Mapping[str, int] = field(default_factory=dict)
+    environment: Mapping[str, Any] = {}  # nobody changes it
+    datums: Mapping[str, int] = {}
     seconds: float = 0.0
     exact: bool = True
 
@@ -61,8 +59,7 @@ class Accepted(NamedTuple):
     run: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """Where an artifact was found: in the version `oid` of the dataset at `path`.
 
     `file` is the file or directory inside, "" for all of it. It came about by `making`, or, without

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from trunkline import listing
 from trunkline.errors import TrunklineError
@@ -18,8 +18,7 @@ from trunkline.lineage.history import Accepted, RunFact, SourceVersion, within
 from trunkline.model import Commit, File, ManifestRow, Version
 
 
-@dataclass(frozen=True, slots=True)
-class Readers:
+class Readers(NamedTuple):
     """What knows DVC's formats and the cache. Those that raise, raise TrunklineError.
 
     `pointer` reads the present .dvc file at a path; `listing` the files of a `.dir` object; `object_path`
