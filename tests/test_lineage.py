@@ -154,8 +154,8 @@ class Memory:
 
     # ---- runs
 
-    def run_of(self, making: Making) -> RunFact | None:
-        return self.runs.get(making.ref)
+    def run_of(self, ref: str, entry: LockEntry) -> RunFact | None:
+        return self.runs.get(ref)
 
     def runs_of(self, makings: Sequence[Making]) -> dict[int, list[RunFact]]:
         return {m.id: [self.runs[m.ref]] for m in makings if m.ref in self.runs}

@@ -137,6 +137,11 @@ class Catalog:
 
     # ------------------------------------------------------------ makings
 
+    def of_entry(self, name: str, entry: LockEntry) -> list[int]:
+        """The id of the making of this entry of the stage that DVC calls so; none where it is not known."""
+        query = "SELECT id FROM making WHERE signature = ?"
+        return [row[0] for row in self._rows(query, (_mark(name, entry),))]
+
     def with_out(self, path: str, md5: str) -> list[Making]:
         """The makings with this content as an output at `path`."""
         return self._makings("JOIN out ON making = making.id WHERE md5 = ? AND path = ?", (md5, path))
@@ -561,7 +566,7 @@ def _environment(db: sqlite3.Connection, record: RunRecord) -> int | None:
 
 
 def _learn_making(db: sqlite3.Connection, name: str, entry: LockEntry) -> int:
-    mark = digest([name, signature(entry)])
+    mark = _mark(name, entry)
     row = db.execute("SELECT id FROM making WHERE signature = ?", (mark,)).fetchone()
     if row is not None:
         return int(row[0])
@@ -578,6 +583,11 @@ def _learn_making(db: sqlite3.Connection, name: str, entry: LockEntry) -> int:
     params = flat(parameters(name, entry), declared(name, entry).ref)
     db.executemany("INSERT OR IGNORE INTO param VALUES (?, ?, ?)", [(*pair, id_) for pair in params])
     return id_
+
+
+def _mark(name: str, entry: LockEntry) -> str:
+    """What identifies a making: by way of JSON, as a record has it."""
+    return digest([name, signature(entry)])
 
 
 def _learn_lock(db: sqlite3.Connection, lock: str, entries: Mapping[str, LockEntry]) -> None:

@@ -119,8 +119,8 @@ class History(Protocol):
 
     # ---- runs
 
-    def run_of(self, making: Making) -> RunFact | None:
-        """The run that made it, with its environment."""
+    def run_of(self, ref: str, entry: LockEntry) -> RunFact | None:
+        """The run that made this entry of the stage `ref`, with its environment."""
 
     def runs_of(self, makings: Sequence[Making]) -> Mapping[int, Sequence[RunFact]]:
         """The runs that computed these, by the making's id; without environments."""

@@ -15,7 +15,7 @@ from trunkline.errors import TrunklineError
 from trunkline.ledger.catalog import Catalog, RunRow
 from trunkline.ledger.makings import Making, Origin
 from trunkline.lineage.history import Accepted, RunFact, SourceVersion, within
-from trunkline.model import Commit, File, ManifestRow, Version
+from trunkline.model import Commit, File, LockEntry, ManifestRow, Version
 
 
 class Readers(NamedTuple):
@@ -153,20 +153,23 @@ class Recorded:
 
     # ------------------------------------------------------------ runs
 
-    def run_of(self, making: Making) -> RunFact | None:
-        """The first run that made exactly this; else the first that made the same data.
+    def run_of(self, ref: str, entry: LockEntry) -> RunFact | None:
+        """The first run that made exactly this entry; else the first that made the same data.
 
         One that accepted it made nothing.
         """
-        made = [row for row in self._catalog.runs_of([making.id]) if row.accepted is None]
-        if made:
-            return self._fact(made[-1], environment=True)
-        path = "data/" + making.ref.replace(".", "/", 1)
-        version = next((out.md5 for out in making.outs if out.path == path), None)
+        exact = self._catalog.of_entry(ref.replace(".", "-", 1), entry)
+        if (row := self._first(exact)) is not None:
+            return self._fact(row, environment=True)
+        path = "data/" + ref.replace(".", "/", 1)
+        version = next((out.md5 for out in entry.outs if out.path == path), None)
         same = [] if version is None else self._catalog.with_out(path, version)
-        rows = self._catalog.runs_of([each.id for each in same])
-        others = [row for row in rows if row.accepted is None]
-        return self._fact(others[-1], environment=True, exact=False) if others else None
+        row = self._first([making.id for making in same])
+        return None if row is None else self._fact(row, environment=True, exact=False)
+
+    def _first(self, makings: Sequence[int]) -> RunRow | None:
+        rows = [row for row in self._catalog.runs_of(makings) if row.accepted is None]
+        return rows[-1] if rows else None
 
     def runs_of(self, makings: Sequence[Making]) -> Mapping[int, Sequence[RunFact]]:
         """The runs that computed these, by the making's id; else the first that has it."""

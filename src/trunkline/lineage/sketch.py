@@ -112,7 +112,7 @@ class Sketch:
 def told(sketch: Sketch, making: Making, origin: Origin) -> str:
     """The node of a stage with its run, parameters and code: all but its data."""
     history = sketch.history
-    run = history.run_of(making)
+    run = history.run_of(making.ref, making.entry)
     node = sketch.stage(making, _facts(history, making, run, origin))
     if run is not None:
         sketch.link(_run(sketch, run), node, "run")
