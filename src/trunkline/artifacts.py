@@ -79,8 +79,17 @@ class _Place(NamedTuple):
 class Artifacts:
     """The artifacts of the project at `root`. `stages` are those that are declared now.
 
+    `listing` gives the files of a `.dir` object; without it, only of one that is in the cache.
+    """
+
     def __init__(
-        self, root: str, store: DvcStore, runs: Runs, catalog: Catalog, stages: Callable[[], Sequence[Stage]]
+        self,
+        root: str,
+        store: DvcStore,
+        runs: Runs,
+        catalog: Catalog,
+        stages: Callable[[], Sequence[Stage]],
+        listing: Callable[[str], tuple[File, ...]] | None = None,
     ) -> None:
         self._root = root
         self._store = store

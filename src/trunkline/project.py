@@ -344,7 +344,9 @@ class Project:
         """As `artifacts`, also where a listing must be brought from the DVC remote first."""
         from trunkline.artifacts import Artifacts
 
-        return Artifacts(self.root, self.store, self.runs, lambda: self.stages, self.objects.listing)
+        return Artifacts(
+            self.root, self.store, self.runs, self.catalog, lambda: self.stages, self.objects.listing
+        )
 
     def manifest(self, oid: str) -> tuple[ManifestRow, ...] | None:
         """The datums of a stage as its manifest of this hash has them; None where the cache has not got it."""

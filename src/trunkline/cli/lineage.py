@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from trunkline.cli.output import Answer
+from trunkline.cli.rows import answer_rows, arguments_rows
 from trunkline.digest import md5_bytes, md5_file, tree_oid
 from trunkline.errors import StoreError, TrunklineError, UsageError
 from trunkline.lineage import Artifact, Found, Graph, History, find, graph_json, render_text, walk
@@ -41,7 +42,7 @@ def arguments_lineage(parser: argparse.ArgumentParser) -> None:
     """The arguments of `lineage`."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = _EXAMPLES
-    parser.add_argument("artifact", metavar="THING", help="what to ask about: see below")
+    parser.add_argument("artifact", nargs="?", metavar="THING", help="what to ask about: see below")
     parser.add_argument(
         "--down", action="store_true", help="forward: which stages, runs, datasets and models it went into"
     )
@@ -63,6 +64,10 @@ def arguments_lineage(parser: argparse.ArgumentParser) -> None:
 
 def command_lineage(args: argparse.Namespace) -> Answer:
     """Find the thing, walk, render. Exit 1 where nobody knows it."""
+    if args.rows:
+        return answer_rows(args.rows, args.artifact or "", everything=args.all, fetch=args.fetch)
+    if args.artifact is None:
+        raise UsageError("lineage of what?", hint="give a file, a dataset, or PIPELINE.STAGE; or --rows")
     with Project.find() as project:
         project.seal()
         return _forward(project, args) if args.down else _back(project, args)

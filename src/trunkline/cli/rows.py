@@ -9,6 +9,7 @@ from typing import Any
 
 from trunkline.cli.output import Answer
 from trunkline.errors import TrunklineError
+from trunkline.ledger.makings import Origin
 from trunkline.lineage import History
 from trunkline.model import File, LockEntry
 from trunkline.project import Project
@@ -68,7 +69,9 @@ class _Past:
         self.sources = history.sources
 
     def locks(self) -> Iterator[Mapping[str, LockEntry]]:
-        return (lock.entries for lock in self._history.locks())
+        yield {making.name: making.entry for making in self._history.together(Origin("workspace"))}
+        for making in self._history.makings():
+            yield {making.name: making.entry}
 
     def source_versions(self, path: str) -> Iterator[str]:
         return (version.oid for version in self._history.source_versions(path))
