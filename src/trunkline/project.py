@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from trunkline.engine.planner import Planner
     from trunkline.engine.works import RunPaths
     from trunkline.ledger.catalog import Catalog
+    from trunkline.exports import Exports
     from trunkline.ledger.results import Results
     from trunkline.ledger.runs import Runs
     from trunkline.lineage import History
@@ -309,6 +310,12 @@ class Project:
         from trunkline.store.transfer import Transfer
 
         return Sharing(self.home, self.archive, self.runs, Transfer(self.root, remote))
+
+    def exports(self) -> Exports:
+        """What leaves the project in the formats of others."""
+        from trunkline.exports import Exports
+
+        return Exports(self.root, self.home, self.store, self.runs, self.artifacts, self.history())
 
     def named_now(self) -> set[str]:
         """The versions that dvc.lock and the pointers name."""

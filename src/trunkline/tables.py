@@ -81,6 +81,21 @@ def read_table(path: str) -> pa.Table:
     return table.replace_schema_metadata(None)
 
 
+def footer(path: str) -> tuple[tuple[tuple[str, str], ...], int]:
+    """Name and type of every column of the Parquet file at `path`, and its number of rows; no data is read.
+
+    Raises CorruptData, OSError.
+    """
+    try:
+        with pq.ParquetFile(path) as file:
+            columns = tuple((field.name, str(field.type)) for field in file.schema_arrow)
+            return columns, file.metadata.num_rows
+    except (pa.ArrowException, OSError) as error:
+        if isinstance(error, OSError) and error.errno:
+            raise
+        raise CorruptData(f"this is not a Parquet file: {first_line(error)}", where=path) from error
+
+
 def canonical(table: pa.Table | pd.DataFrame) -> pa.Table:
     """The Arrow table that stands for `table`, in the one form that is written."""
     arrow = table if isinstance(table, pa.Table) else _from_frame(table)

@@ -59,6 +59,10 @@ COMMANDS = {
     "runs": Command("runs", "the runs, newest first"),
     "show": Command("runs", "one run: its stages, counts, times, failures"),
     "logs": Command("logs", "what a run printed, or its datums; with --follow as it comes"),
+    "export": Command(
+        "export", "a run or an artifact as OpenLineage, in-toto provenance, Mermaid, or a model card"
+    ),
+    "verify": Command("export", "whether a signed in-toto statement, and the artifact it is about, hold"),
     "deploy": Command("deploy", "make deployments of pipelines, so that they run by schedule or by API"),
     "up": Command("server", "start Prefect's server and a worker for this project, and keep them"),
     "down": Command("server", "stop Prefect's server and the worker"),
@@ -136,7 +140,7 @@ def _dispatch(name: str, rest: list[str]) -> int:
         raise _unknown(name)
     parser, module = parser_of(name), _module(name)
     try:
-        args = parser.parse_args(rest)
+        args = parser.parse_intermixed_args(rest)
     except SystemExit as stop:  # --help
         return int(stop.code or 0)
     code = show(name, getattr(module, f"command_{name}")(args), args.json)

@@ -19,7 +19,7 @@ from trunkline.lineage.history import (
     SourceVersion,
 )
 from trunkline.lineage.text import render_text
-from trunkline.lineage.walk import walk
+from trunkline.lineage.walk import walk, walk_all
 
 __all__ = [
     "Accepted",
@@ -37,4 +37,5 @@ __all__ = [
     "graph_json",
     "render_text",
     "walk",
+    "walk_all",
 ]
