@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import import_module
@@ -220,6 +221,15 @@ def test_the_published_schema_holds(made: Tree, run: str) -> None:
         jsonschema.Draft202012Validator(schema, format_checker=jsonschema.FormatChecker()).validate(event)
 
 
+def test_without_the_library_it_says_what_to_install(made: Tree) -> None:
+    code = (
+        "import sys; sys.modules['openlineage'] = None; from trunkline.cli.main import main;"
+        "sys.exit(main(['export', 'latest', '--format', 'openlineage']))"
+    )
+    done = made.command(sys.executable, "-c", code, check=False)
+    assert (done.code, "pip install 'trunkline[lineage]'" in done.err) == (2, True)
+
+
 class _Taker(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -303,8 +313,7 @@ def test_in_totos_own_library_reads_it(made: Tree, run: str) -> None:
     """`in-toto-attestation`: the Statement's protocol buffer refuses what it does not know."""
     library: Any = pytest.importorskip("in_toto_attestation.v1.statement")
     provenance: Any = import_module("in_toto_attestation.predicates.provenance.v1.provenance_pb2")
-    from google.protobuf import json_format
-
+    json_format: Any = import_module("google.protobuf.json_format")
     for what in (run, "letters_model"):
         found = statement_of(made, what)
         parsed: Any = json_format.Parse(json.dumps(found), library.spb.Statement())

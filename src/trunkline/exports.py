@@ -78,15 +78,12 @@ class Exports:
         return self._of_artifact(Artifact(given, named.md5, named.path), first)
 
     def _run(self, given: str) -> RunRecord | None:
-        digits = given.replace("-", "")
-        if given != "latest" and (len(digits) < _RUN_DIGITS or not set(digits) <= set("0123456789abcdef")):
+        """The run that is called so; None where what is given can only be an artifact. Raises UsageError."""
+        if given != "latest" and (
+            len(given) < _RUN_DIGITS or not any(each.startswith(given) for each in self._runs.ids())
+        ):
             return None
-        try:
-            return self._runs.load(given)
-        except UsageError:
-            if given == "latest":
-                raise
-            return None
+        return self._runs.load(given)
 
     def _of_artifact(self, artifact: Artifact, first: list[LockSnapshot] | tuple[()]) -> Subject:
         graph, nodes = walk_all([artifact], self._history, first)
@@ -239,7 +236,7 @@ class Exports:
 
     def _kept_of(self, run: RunRecord) -> Kept:
         commit = snapshots.commit_of(self._home, run.id) or ""
-        return Kept(commit, str(run.code.get("tree") or ""), run.ended)
+        return Kept(commit, snapshots.tree_of(self._home, commit) if commit else "", run.ended)
 
     def _left_out(self, graph: Graph, model: Node) -> Iterator[tuple[str, str]]:
         for stage in makers(graph, model.id):

@@ -139,15 +139,15 @@ def command_verify(args: argparse.Namespace) -> Answer:
         return Answer(data, lambda: f"the signature is good; it is about {', '.join(names)}")
     digest = _digest(args.artifact)
     found = next((str(each.get("name")) for each in subjects if _same(digest, each.get("digest"))), None)
-    data = {"signed": True, "matches": found, "subjects": names, "digest": digest}
+    answer = {"signed": True, "matches": found, "subjects": names, "digest": digest}
     if found is None:
         [(kind, value)] = digest.items()
         said = (
             f"the signature is good, but {args.artifact} is not what it is about: "
             f"no subject has the {kind} {value}"
         )
-        return Answer(data, lambda: said, exit_code=1)
-    return Answer(data, lambda: f"the signature is good, and {args.artifact} is {found}")
+        return Answer(answer, lambda: said, exit_code=1)
+    return Answer(answer, lambda: f"the signature is good, and {args.artifact} is {found}")
 
 
 def _read(path: str) -> object:

@@ -27,7 +27,7 @@ BUILD_TYPE = "https://trunkline.dev/run/v1"
 
 
 class Kept(NamedTuple):
-    """A run's record in git: its commit, "" where there is none, and the tree of its code; when it ended."""
+    """A run's record in git: its commit and the commit's tree, "" where there is none; when the run ended."""
 
     commit: str
     tree: str
