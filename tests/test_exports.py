@@ -42,6 +42,10 @@ stages:
     run: stages.check:check
     input: {model: learn/model.json, texts: upper}
     metrics: [metrics.json]
+  summary:
+    run: stages.check:summary
+    input: {found: check/metrics.json}
+    metrics: [summary.json]
 """
 
 STAGES = '''\
@@ -76,6 +80,12 @@ def check(model: Path, texts: list[Path]):
     known = json.loads(model.read_text())
     words = "".join(pq.read_table(path)["text"][0].as_py() for path in texts)
     return {"metrics.json": {"known": sum(letter in known for letter in words) / len(words)}}
+
+
+def summary(found: Path):
+    import json
+
+    return {"summary.json": {"checked": json.loads(found.read_text()), "letters": ["A"]}}
 '''
 MODEL = "data/letters/learn/model.json"
 
@@ -131,7 +141,7 @@ def test_a_run_is_a_start_and_an_end_for_itself_and_each_stage(made: Tree, run: 
         ("letters", "START"),
         *(
             (f"letters.{stage}", kind)
-            for stage in ("upper", "learn", "check")
+            for stage in ("upper", "learn", "check", "summary")
             for kind in ("START", "COMPLETE")
         ),
         ("letters", "COMPLETE"),
@@ -139,7 +149,7 @@ def test_a_run_is_a_start_and_an_end_for_itself_and_each_stage(made: Tree, run: 
     assert [event["eventTime"] for event in events] == sorted(event["eventTime"] for event in events)
     stages = [event for event in events if event["job"]["name"] != "letters"]
     assert {event["run"]["facets"]["parent"]["run"]["runId"] for event in stages} == {run}
-    assert len({event["run"]["runId"] for event in events}) == 4
+    assert len({event["run"]["runId"] for event in events}) == 5
     assert len({event["job"]["namespace"] for event in events}) == 1
     assert "secret" not in json.dumps(events)
     code = stages[0]["job"]["facets"]["sourceCodeLocation"]
@@ -258,7 +268,7 @@ def test_a_server_receives_what_the_file_has(made: Tree, run: str, server: Threa
     events = events_of(made, run)
     url = f"http://127.0.0.1:{server.server_port}"
     done = made.trunkline("export", run, "--format", "openlineage", "--url", url, OPENLINEAGE_API_KEY="k3y")
-    assert done.out == f"8 events are sent to {url}\n"
+    assert done.out == f"10 events are sent to {url}\n"
     taken = server.taken  # type: ignore[attr-defined]
     assert {(path, key) for path, key, _ in taken} == {("/api/v1/lineage", "Bearer k3y")}
     assert [event for _, _, event in taken] == events
@@ -302,6 +312,7 @@ def test_a_run_is_about_all_that_it_made(made: Tree, run: str) -> None:
     subjects = {each["name"]: each["digest"] for each in statement_of(made, run)["subject"]}
     assert set(subjects) == {
         "data/letters/upper", "data/letters/learn", "data/letters/check", MODEL, "data/letters/check/metrics.json",
+        "data/letters/summary", "data/letters/summary/summary.json",
     }  # fmt: skip
     assert subjects[MODEL]["sha256"] == sha256(made.root / MODEL)
     command = "find . -type f | cut -c3- | LC_ALL=C sort | xargs -r sha256sum | sha256sum | cut -f1 -d' '"
@@ -421,13 +432,14 @@ def test_the_card_says_what_was_measured(made: Tree, run: str) -> None:
     known = yaml.safe_load(front)
     version = hashlib.md5((made.root / MODEL).read_bytes()).hexdigest()
     assert known["tags"] == ["trunkline", "letters"]
-    assert known["metrics"] == ["known"]
+    assert known["metrics"] == ["checked.known", "known"]
     assert known["trunkline"] == {
         "name": "letters_model", "path": MODEL, "version": version, "sha256": sha256(made.root / MODEL),
         "run": run, "commit": made.git("rev-parse", "HEAD~1").out.strip(), "dirty": True,
     }  # fmt: skip
     value = json.loads(made.read("data/letters/check/metrics.json"))["known"]
     assert f"| `letters.check` | known | {value} |" in body
+    assert f"| `letters.summary` | checked.known | {value} |" in body
     assert "| uncommitted changes | yes: 1 edited files |" in body
     upper = re.search(
         r"\| `data/letters/upper` \| read in training \| `\w+\.dir` \| 3 \| 3 \| [\d,]+ \|", body
@@ -447,7 +459,7 @@ def test_hugging_face_reads_the_card(made: Tree) -> None:
     made.trunkline("export", "letters_model", "--format", "model-card", "-o", "../README.md")
     card = hub.ModelCard.load(made.root.parent / "README.md")
     assert card.data.tags == ["trunkline", "letters"]
-    assert card.data.metrics == ["known"]
+    assert card.data.metrics == ["checked.known", "known"]
     assert card.data.to_dict()["trunkline"]["sha256"] == sha256(made.root / MODEL)
 
 
