@@ -191,10 +191,11 @@ def test_of_a_model_only_the_stages_that_led_to_it(made: Tree, run: str) -> None
 
 def test_every_event_is_what_the_librarys_classes_say(made: Tree, run: str) -> None:
     """Each facet is built again by the class whose schema it names: no unknown key, none that is missing."""
+    events = [*events_of(made, run), *events_of(made, "latest")]
     classes = facet_classes()
+    base: Any = import_module("openlineage.client.generated.base")
     count = 0
-    for event in [*events_of(made, run), *events_of(made, "latest")]:
-        base = import_module("openlineage.client.generated.base")
+    for event in events:
         assert event["schemaURL"] == base.RunEvent._get_schema()
         base.Run(event["run"]["runId"])
         data = [each for key in ("inputs", "outputs") for each in event.get(key, ())]
