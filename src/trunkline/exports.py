@@ -20,10 +20,11 @@ from trunkline import listing
 from trunkline.artifacts import Artifacts
 from trunkline.digest import sha256_file
 from trunkline.errors import TrunklineError, UsageError
-from trunkline.ledger.ids import is_id
 from trunkline.ledger.records import RunRecord
 from trunkline.ledger.runs import Runs
-from trunkline.lineage import Artifact, Graph, History, LockSnapshot, Node, Origin, walk_all
+from trunkline.lineage import Artifact, Found, Graph, History, Node, Origin, walk_all
+from trunkline.lineage.find import located
+from trunkline.lineage.history import within
 from trunkline.lineage.shape import Shapes
 from trunkline.lineage.statement import Kept, makers, path_of
 from trunkline.model import File, LockEntry
@@ -67,15 +68,12 @@ class Exports:
     def subject(self, given: str, local: Callable[[str], Artifact]) -> Subject:
         """The run or artifact that is called so; `local` knows what is on disk. Raises UsageError and others."""
         if os.path.lexists(given):
-            return self._of_artifact(local(given), ())
+            return self._of_artifact(local(given), None)
         if (run := self._run(given)) is not None:
             return self._of_run(run)
         named = self._artifacts.find(given)
-        first = []
-        if named.entry is not None:
-            origin = Origin("run" if is_id(named.when) else "commit", named.when)
-            first.append(LockSnapshot(origin, {named.stage.replace(".", "-", 1): named.entry}))
-        return self._of_artifact(Artifact(given, named.md5, named.path), first)
+        found = located(given, named.dataset, named.oid, named.inside, self._history)
+        return self._of_artifact(Artifact(given, named.md5, named.path), found)
 
     def _run(self, given: str) -> RunRecord | None:
         """The run that is called so; None where what is given can only be an artifact. Raises UsageError."""
@@ -85,8 +83,8 @@ class Exports:
             return None
         return self._runs.load(given)
 
-    def _of_artifact(self, artifact: Artifact, first: list[LockSnapshot] | tuple[()]) -> Subject:
-        graph, nodes = walk_all([artifact], self._history, first)
+    def _of_artifact(self, artifact: Artifact, found: Found | None) -> Subject:
+        graph, nodes = walk_all([(artifact, found)], self._history)
         if not graph.found:
             raise UsageError(
                 f"nothing here knows where {artifact.given} came from",
@@ -98,16 +96,24 @@ class Exports:
         return Subject(f"{name}@{version}", graph, nodes)
 
     def _of_run(self, run: RunRecord) -> Subject:
-        entries = {ref.replace(".", "-", 1): stage.entry for ref, stage in run.stages.items() if stage.entry}
-        artifacts = [artifact for ref, entry in entries.items() for artifact in self._made(entry)]
+        entries = [stage.entry for stage in run.stages.values() if stage.entry is not None]
+        artifacts = [artifact for entry in entries for artifact in self._made(entry)]
         artifacts += [
             each for stage in run.stages.values() for each in self._parts(stage.entry, stage.sha256)
         ]
         if not artifacts:
             return Subject(run.id, Graph("", {}), (), run)
-        first = [LockSnapshot(Origin("run", run.id, run.started), entries)]
-        graph, nodes = walk_all(artifacts, self._history, first)
+        asked = [(artifact, self._in_run(artifact, run)) for artifact in artifacts]
+        graph, nodes = walk_all(asked, self._history)
         return Subject(run.id, graph, tuple(dict.fromkeys(nodes)), run)
+
+    def _in_run(self, artifact: Artifact, run: RunRecord) -> Found | None:
+        """Where the run has the artifact."""
+        for making in self._history.together(Origin("run", run.id, run.started)):
+            for out in making.outs:
+                if (inside := within(artifact.path, out.path)) is not None:
+                    return Found(out.path, out.md5, inside, making)
+        return None
 
     def _made(self, entry: LockEntry) -> Iterator[Artifact]:
         for out in entry.outs:

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from trunkline.engine.manifests import ManifestFacts, Manifests
     from trunkline.engine.planner import Planner
     from trunkline.engine.works import RunPaths
-    from trunkline.ledger.catalog import Catalog
     from trunkline.exports import Exports
+    from trunkline.ledger.catalog import Catalog
     from trunkline.ledger.results import Results
     from trunkline.ledger.runs import Runs
     from trunkline.lineage import History

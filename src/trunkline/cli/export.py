@@ -8,7 +8,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from trunkline.cli.lineage import _artifact
+from trunkline.cli.lineage import on_disk
 from trunkline.cli.output import Answer
 from trunkline.errors import CorruptData, StoreError, UsageError
 from trunkline.exports import Exports, Subject, digest_of
@@ -49,7 +49,7 @@ def command_export(args: argparse.Namespace) -> Answer:
     with Project.find() as project:
         project.seal()
         exports = project.exports()
-        subject = exports.subject(args.what, lambda given: _artifact(project, given))
+        subject = exports.subject(args.what, lambda given: on_disk(project, given))
         if args.format == "openlineage":
             return _events(exports, subject, args)
         text = _text(exports, subject, args)

@@ -120,13 +120,14 @@ def _answer(graph: Graph, text: Callable[[Graph], str], *, as_json: bool) -> Ans
 def _artifact(project: Project, given: str, history: History) -> tuple[Artifact, Found | None]:
     """What was named, by content: what is there on disk, else what `artifacts` finds."""
     if not given or os.path.lexists(given):
-        return _on_disk(project, given), None
+        return on_disk(project, given), None
     named = project.artifacts.find(given)
     found = located(given, named.dataset, named.oid, named.inside, history)
     return Artifact(given, named.md5, named.path), found
 
 
-def _on_disk(project: Project, given: str) -> Artifact:
+def on_disk(project: Project, given: str) -> Artifact:
+    """A file or directory that is there, by content. Raises UsageError, StoreError."""
     full, path = _place(project, given)
     if f"{project.root}/".startswith(f"{full.rstrip('/')}/"):
         raise UsageError(f"{given} is more than one dataset", hint="give the path of one, or of a file")
@@ -230,7 +231,7 @@ def _copy(project: Project, given: str, history: History, error: TrunklineError)
     """A file or directory that is a copy of one that is known."""
     from trunkline.lineage.down import Data
 
-    artifact = _on_disk(project, given)
+    artifact = on_disk(project, given)
     found = find(artifact, history)
     if found is None:
         raise UsageError(

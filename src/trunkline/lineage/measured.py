@@ -7,79 +7,74 @@ and so on. Metrics are the files that the stages declare as such, as they are in
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
+from trunkline.ledger.makings import Making, Origin, declared
 from trunkline.lineage.card import Metrics
-from trunkline.lineage.find import part_of, within
-from trunkline.lineage.history import History, LockSnapshot
-from trunkline.model import LockEntry
+from trunkline.lineage.history import History, within
 
 _LOCKS = 50  # so many are looked at
 
 
 def measured(path: str, md5: str, history: History, object_path: Callable[[str], str]) -> tuple[Metrics, ...]:
     """The metrics of the artifact of this content at `path`; () where no lock has any."""
-    for number, snapshot in enumerate(history.locks()):
-        found = tuple(_metrics(snapshot, path, md5, history, object_path))
-        if found or number >= _LOCKS:
+    for origin in _origins(path, md5, history):
+        found = tuple(_metrics(history.together(origin), path, md5, history, object_path))
+        if found:
             return found
     return ()
 
 
+def _origins(path: str, md5: str, history: History) -> list[Origin]:
+    """The locks in which it may be: the workspace's, then those of its makers and readers."""
+    makings = [*history.makers(path, md5), *history.readers(path, [md5])]
+    origins = [Origin("workspace"), *(history.origin(making) for making in makings[:_LOCKS])]
+    return list(dict.fromkeys(origins))
+
+
 def _metrics(
-    snapshot: LockSnapshot, path: str, md5: str, history: History, object_path: Callable[[str], str]
+    lock: Sequence[Making], path: str, md5: str, history: History, object_path: Callable[[str], str]
 ) -> Iterator[Metrics]:
-    for name, entry in _downstream(snapshot, path, md5, history):
-        ref, declared = _declared(name, entry)
-        for out in entry.outs:
-            for inside in declared.get("metrics") or ():
-                if out.path.endswith(f"/{ref.replace('.', '/', 1)}") and isinstance(inside, str):
-                    values = _values(part_of(history, out.md5, inside), object_path)
+    for making in _downstream(lock, path, md5, history):
+        said = declared(making.name, making.entry)
+        for out in making.outs:
+            for inside in said.values.get("metrics") or ():
+                if out.path.endswith(f"/{said.ref.replace('.', '/', 1)}") and isinstance(inside, str):
+                    values = _values(history.part(out.md5, inside), object_path)
                     if values:
-                        yield Metrics(ref, f"{out.path}/{inside}", values)
+                        yield Metrics(said.ref, f"{out.path}/{inside}", values)
 
 
-def _downstream(
-    snapshot: LockSnapshot, path: str, md5: str, history: History
-) -> Iterator[tuple[str, LockEntry]]:
+def _downstream(lock: Sequence[Making], path: str, md5: str, history: History) -> Iterator[Making]:
     """The stages that read it, or what was made from it."""
     known = {path: md5}
-    rest = dict(snapshot.entries)
+    rest = list(lock)
     grown = True
     while grown:
         grown = False
-        for name, entry in list(rest.items()):
-            if any(_reads(dep.path, dep.md5, known, history) for dep in entry.deps):
-                del rest[name]
-                known.update({out.path: out.md5 for out in entry.outs})
+        for making in list(rest):
+            if any(_reads(dep.path, dep.md5, known, history) for dep in making.deps):
+                rest.remove(making)
+                known.update({out.path: out.md5 for out in making.outs})
                 grown = True
-                yield name, entry
+                yield making
 
 
 def _reads(dep: str, md5: str, known: Mapping[str, str], history: History) -> bool:
     """Whether a dep is one of what is known, a part of it, or holds it."""
     for path, oid in known.items():
-        if (inside := within(dep, path)) is not None and part_of(history, oid, inside) == md5:
+        if (inside := within(dep, path)) is not None and history.part(oid, inside) == md5:
             return True
-        if (inside := within(path, dep)) is not None and part_of(history, md5, inside) == oid:
+        if (inside := within(path, dep)) is not None and history.part(md5, inside) == oid:
             return True
     return False
 
 
-def _declared(name: str, entry: LockEntry) -> tuple[str, Mapping[str, Any]]:
-    words = entry.cmd.split()
-    ref = words[2] if words[:2] == ["trunkline", "exec"] and len(words) > 2 else name
-    for values in entry.params.values():
-        if isinstance(found := values.get(f"stages.{ref.partition('.')[2]}"), Mapping):
-            return ref, found
-    return ref, {}
-
-
 def _values(md5: str | None, object_path: Callable[[str], str]) -> Mapping[str, Any]:
     with suppress(OSError, ValueError):
-        if md5 is not None:
+        if md5:
             with open(object_path(md5), encoding="utf-8") as stream:
                 found = json.load(stream)
             return found if isinstance(found, dict) else {}

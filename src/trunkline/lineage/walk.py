@@ -11,7 +11,7 @@ told, unless all are asked for: then a stage's node has the inputs, code and run
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from trunkline.lineage.find import find
@@ -28,6 +28,17 @@ def walk(artifact: Artifact, history: History, found: Found | None = None, *, ev
     if found is None:
         return unknown(artifact)
     return _Walk(history, every).graph(artifact, found)
+
+
+def walk_all(
+    asked: Sequence[tuple[Artifact, Found | None]], history: History
+) -> tuple[Graph, tuple[str, ...]]:
+    """One graph of all that led to these (one at least), and the nodes that they are. Its root is the last."""
+    graphs = [walk(artifact, history, found) for artifact, found in asked]
+    nodes = {name: node for graph in graphs for name, node in graph.nodes.items()}
+    edges = dict.fromkeys(edge for graph in graphs for edge in graph.edges)
+    found = all(graph.found for graph in graphs)
+    return Graph(graphs[-1].root, nodes, tuple(edges), found), tuple(graph.root for graph in graphs)
 
 
 def unknown(artifact: Artifact) -> Graph:
