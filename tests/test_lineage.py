@@ -83,6 +83,9 @@ class Memory:
     def origin(self, making: Making) -> Origin:
         return next(lock.origin for lock in self.snapshots if making in self.together(lock.origin))
 
+    def locks(self) -> list[Mapping[str, LockEntry]]:
+        return [lock.entries for lock in self.snapshots]
+
     def makings(self) -> list[Making]:
         found: list[Making] = []
         for lock in self.snapshots:

@@ -278,8 +278,8 @@ class Artifacts:
         making = next((each for each in makings if each.id in present), makings[-1])
         when = ""
         if not present:
-            when = commits[making.id][0] if making.id in commits else next(
-                (run.id for run in runs if run.making == making.id), "")  # fmt: skip
+            run = next((run.id for run in runs if run.making == making.id), "")
+            when = commits[making.id][0] if making.id in commits else run
         return Named(given, place.dataset, oid, place.inside, md5, making.ref, making.entry, when)
 
     def _by_hash(self, given: str) -> Named:

@@ -160,7 +160,7 @@ def test_every_version_of_a_file(letters: Tree, cli: Cli) -> None:
         nodes = cli("lineage", "data/letters_raw/a.txt", "--down", "--json", *words).data["nodes"]
         return sum(node["type"] == "dataset" and node["name"] == "data/letters/upper" for node in nodes)
 
-    assert (versions(), versions("--all-versions")) == (1, 2)
+    assert (versions(), versions("--all")) == (1, 2)
 
 
 def test_datums_in_both_directions(letters: Tree, cli: Cli) -> None:

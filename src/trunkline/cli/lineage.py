@@ -50,21 +50,29 @@ def arguments_lineage(parser: argparse.ArgumentParser) -> None:
         "--datums", action="store_true", help="datum by datum and file by file, not stage by stage"
     )
     parser.add_argument(
-        "--all-versions",
-        action="store_true",
-        help="with --down: every version of the dataset, for a file every one that has it; not the present alone",
-    )
-    parser.add_argument(
         "--every-way",
         action="store_true",
         help="where the same content came about in several ways, follow all of them, not the likeliest",
     )
-    arguments_rows(parser)
+    parser.add_argument(
+        "--rows", action="append", metavar="COLUMN=VALUE[,…]",
+        help="which files, datums and models have rows like this; of one dataset, or of all",
+    )  # fmt: skip
+    parser.add_argument(
+        "--all",
+        action="store_true",
+        help="with --rows or --down: every version, not only today's; of a file every one that has it",
+    )
+    parser.add_argument(
+        "--fetch", action="store_true", help="with --rows: bring what is not here from the remote"
+    )
 
 
 def command_lineage(args: argparse.Namespace) -> Answer:
     """Find the thing, walk, render. Exit 1 where nobody knows it."""
     if args.rows:
+        from trunkline.cli.rows import answer_rows
+
         return answer_rows(args.rows, args.artifact or "", everything=args.all, fetch=args.fetch)
     if args.artifact is None:
         raise UsageError("lineage of what?", hint="give a file, a dataset, or PIPELINE.STAGE; or --rows")
@@ -74,8 +82,8 @@ def command_lineage(args: argparse.Namespace) -> Answer:
 
 
 def _back(project: Project, args: argparse.Namespace) -> Answer:
-    if args.all_versions:
-        raise UsageError("--all-versions asks forward", hint="type --down too")
+    if args.all:
+        raise UsageError("--all asks forward, or for rows", hint="type --down too")
     history = project.history()
     artifact, found = _artifact(project, args.artifact, history)
     if args.datums:
@@ -93,7 +101,7 @@ def _forward(project: Project, args: argparse.Namespace) -> Answer:
     if args.every_way:
         raise UsageError("--every-way asks back: forward, every way is followed", hint="leave it out")
     history = project.history()
-    thing = _thing(project, args.artifact, history, all_versions=args.all_versions)
+    thing = _thing(project, args.artifact, history, all_versions=args.all)
     if args.datums:
         from trunkline.lineage.datums import datums_from
         from trunkline.lineage.datumtext import render_datums

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
@@ -21,20 +20,6 @@ _WHAT = {
     "column": "the column does not come out of it: whether the rows do, it cannot tell",
     "table": "what comes out of it is no table: whether the rows are in it cannot be told",
 }
-
-
-def arguments_rows(parser: argparse.ArgumentParser) -> None:
-    """The options of `lineage` that are about rows."""
-    parser.add_argument(
-        "--rows", action="append", metavar="COLUMN=VALUE[,…]",
-        help="which files, datums and models have rows like this; of one dataset, or of all",
-    )  # fmt: skip
-    parser.add_argument(
-        "--all", action="store_true", help="with --rows: every recorded version, not only today's"
-    )
-    parser.add_argument(
-        "--fetch", action="store_true", help="with --rows: bring what is not here from the remote"
-    )
 
 
 def answer_rows(
@@ -69,9 +54,7 @@ class _Past:
         self.sources = history.sources
 
     def locks(self) -> Iterator[Mapping[str, LockEntry]]:
-        yield {making.name: making.entry for making in self._history.together(Origin("workspace"))}
-        for making in self._history.makings():
-            yield {making.name: making.entry}
+        return iter(self._history.locks())
 
     def source_versions(self, path: str) -> Iterator[str]:
         return (version.oid for version in self._history.source_versions(path))

@@ -187,6 +187,14 @@ class Catalog:
                 )
                 return self._makings(where, (LOCK, id_))
 
+    def locks(self) -> list[tuple[str, str, str]]:
+        """(kind, id, time) of every run and of every commit that changed dvc.lock, newest first."""
+        query = (
+            "SELECT 'run', run, started FROM run WHERE state IS NOT NULL UNION ALL"
+            " SELECT 'commit', at, time FROM change WHERE path = ? AND blob != '' ORDER BY 3 DESC"
+        )
+        return [(row[0], row[1], row[2]) for row in self._rows(query, (LOCK,))]
+
     def beside(self, makings: Sequence[int], below: str) -> list[Making]:
         """Those that were in one lock or run with any of these, and read something below the path."""
         found: set[int] = set()

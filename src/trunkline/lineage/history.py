@@ -84,6 +84,9 @@ class History(Protocol):
     def origin(self, making: Making) -> Origin:
         """Where a making is written: in the workspace's lock, else in the newest run or commit."""
 
+    def locks(self) -> Iterable[Mapping[str, LockEntry]]:
+        """The entries of every lock by DVC's stage name; read as far as it is asked for."""
+
     def makings(self) -> Sequence[Making]:
         """All of them."""
 

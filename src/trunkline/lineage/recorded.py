@@ -79,6 +79,11 @@ class Recorded:
         key = {id_: (origin.kind == "workspace", origin.time) for id_, origin in origins.items()}
         return sorted(makings, key=lambda making: key.get(making.id, (False, "")), reverse=True)
 
+    def locks(self) -> Iterator[Mapping[str, LockEntry]]:
+        """The entries of every lock by DVC's stage name; read as far as it is asked for."""
+        for origin in (Origin("workspace"), *(Origin(*each) for each in self._catalog.locks())):
+            yield {making.name: making.entry for making in self.together(origin)}
+
     def makings(self) -> Sequence[Making]:
         """All of them."""
         return self._newest_first(self._catalog.every())
