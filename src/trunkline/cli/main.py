@@ -36,7 +36,11 @@ COMMANDS = {
     "run": Command("run", "bring pipelines up to date: run what changed, reuse the rest", True),
     "status": Command("plan", "what is not up to date, and why (exit 1 if anything)", True),
     "put": Command("data", "put files into a source dataset and commit its new version", True),
-    "lineage": Command("lineage", "from a model or any file back to the data, code and parameters", True),
+    "lineage": Command(
+        "lineage",
+        "from a model or any file back to the data, code and parameters; or forward, with --down",
+        True,
+    ),
     "diff": Command("diff", "what differs between two versions of a dataset, or between two runs", True),
     "why": Command("plan", "why a stage runs, or from which run it is reused", True),
     "check": Command("spec", "check every pipeline file; all problems at once"),
