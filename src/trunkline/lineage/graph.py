@@ -14,6 +14,19 @@
     stage         dataset, file  output
     dataset       dataset, file, model   contains
 
+Forward (`down`) the root is what was asked about, and one edge more leads from it:
+
+    file          stage          input       a file of what the stage read
+    dataset       dataset        version     all of a dataset, to each of its versions
+    commit        run            commit
+    package       run            package
+
+By datum (`datums`) a stage's data passes through its datums:
+
+    stage                 datum                 datum
+    dataset, file, model  datum                 input
+    datum                 dataset, file, model  output
+
 An id holds the content, so the same thing has the same id in every graph.
 """
 
@@ -26,7 +39,7 @@ from typing import Any, NamedTuple
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """`type`: dataset, file, stage, code, params, environment, run or model."""
+    """`type`: dataset, file, stage, code, params, environment, run, model; datum, commit, package."""
 
     id: str
     type: str
@@ -44,7 +57,7 @@ class Edge(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """Everything that led to the node `root`. `found` False: nobody knows where it came from."""
+    """Everything that led to the node `root`, or that it went into. `found` False: nobody knows it."""
 
     root: str
     nodes: Mapping[str, Node]
