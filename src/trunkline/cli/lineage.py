@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from trunkline.cli.output import Answer
-from trunkline.cli.rows import answer_rows, arguments_rows
 from trunkline.digest import md5_bytes, md5_file, tree_oid
 from trunkline.errors import StoreError, TrunklineError, UsageError
 from trunkline.lineage import Artifact, Found, Graph, History, find, graph_json, render_text, walk

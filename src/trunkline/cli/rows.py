@@ -8,7 +8,6 @@ from typing import Any
 
 from trunkline.cli.output import Answer
 from trunkline.errors import TrunklineError
-from trunkline.ledger.makings import Origin
 from trunkline.lineage import History
 from trunkline.model import File, LockEntry
 from trunkline.project import Project
