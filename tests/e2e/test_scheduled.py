@@ -20,7 +20,7 @@ SCHEDULE = """
 schedules: [{interval: 10}]
 """
 DAYS = ["2013-01-01", "2013-01-02", "2013-01-03", "2013-12-03", "2013-12-04"]
-MORE = ["2013-01-04", "2013-01-05"]
+MORE = ["2013-01-04"]
 DAILY = ("ingest", "weather", "clean", "split")
 BRANCH = "trunkline/flights"
 
