@@ -139,6 +139,7 @@ def test_forward_from_everything_that_can_be_named(letters: Tree, cli: Cli) -> N
         "stages/helper.py": every,
         "stages/helper.py@HEAD": every,
         'letters.upper.suffix="!"': every,
+        "letters.upper.suffix='!'": every,
         "commit:HEAD~1": every,
         f"numpy=={packages['numpy']}": every,
     }.items():

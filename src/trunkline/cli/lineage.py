@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from trunkline.cli.output import Answer
 from trunkline.digest import md5_bytes, md5_file, tree_oid
@@ -181,10 +182,18 @@ def _thing(project: Project, given: str, history: History, *, all_versions: bool
             return Package(re.sub(r"[-_.]+", "-", match[1]).lower(), match[2])
         key, equals, value = given.partition("=")
         if equals and "." in key and "/" not in key:
-            from trunkline.spec.read import load
-
-            return Param(key, load(value, "the value"))
+            return Param(key, _value(value))
     return _code(project, given, history) or _data(project, given, history, all_versions=all_versions)
+
+
+def _value(text: str) -> Any:
+    """What YAML reads: JSON is YAML too, and costs nothing to read."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        from trunkline.spec.read import load
+
+        return load(text, "the value")
 
 
 def _code(project: Project, given: str, history: History) -> CodeFile | None:
