@@ -78,6 +78,11 @@ class Point(StrEnum):
     COMMIT_MADE = "commit-made"  # the commit is there, the branch is not moved
     HEAD_MOVED = "head-moved"
 
+    # gc and purge
+    PURGE_NOTED = "purge-noted"  # what is to go is written down and committed; all of it is still there
+    RESULTS_FORGOTTEN = "results-forgotten"  # the index knows nothing of them; the objects are there
+    OBJECT_REMOVED = "object-removed"  # after each object that left the cache
+
     # worker processes
     WORKER_FORKED = "worker-forked"  # in the template: the pool is not told yet
     WORKER_GIVEN = "worker-given"  # in a worker: it holds a datum

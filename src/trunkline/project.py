@@ -23,6 +23,7 @@ from trunkline.writer import writer_tag
 if TYPE_CHECKING:
     from trunkline.archive import Archive
     from trunkline.artifacts import Artifacts
+    from trunkline.collecting import Collector
     from trunkline.engine.code import Code
     from trunkline.engine.execute import Engine
     from trunkline.engine.gather import Gather
@@ -35,13 +36,16 @@ if TYPE_CHECKING:
     from trunkline.ledger.runs import Runs
     from trunkline.lineage import History
     from trunkline.ports import Listener, Pool
+    from trunkline.purging import Purger
     from trunkline.reading.objects import Objects
     from trunkline.runners.shipping import CodeOf
     from trunkline.sharing import Sharing
     from trunkline.sources import Sources
     from trunkline.store.home import Deployed
     from trunkline.store.manifest import Shard
+    from trunkline.store.purged import Purged
     from trunkline.store.store import Old
+    from trunkline.store.transfer import Transfer
     from trunkline.ticking import Clocks, Due
 
 _PAST = 64  # commits in which the old text of a code file is looked for
@@ -316,6 +320,57 @@ class Project:
         from trunkline.exports import Exports
 
         return Exports(self.root, self.home, self.store, self.runs, self.artifacts, self.history())
+
+    @cached_property
+    def collector(self) -> Collector:
+        """What nobody needs any longer, and its removal."""
+        from trunkline.collecting import Collector
+
+        return Collector(self.home, self.store, self.ledger, self.archive, self.runs)
+
+    @cached_property
+    def purger(self) -> Purger:
+        """Deletes a file of a dataset from every version."""
+        from trunkline.purging import Purger
+
+        alone = self.collector.alone
+        return Purger(self.home, self.store, self.ledger, self.archive, self.runs, self.manifest, alone)
+
+    @cached_property
+    def _purged(self) -> dict[str, Purged]:
+        from trunkline.store import purged
+
+        return purged.read(self.home)
+
+    def holes(self, oid: str) -> list[Purged]:
+        """What was purged of a version, or of a file, and is gone."""
+        if not self._purged:
+            return []
+        files: Iterable[File] = [File("", oid, -1)]
+        if oid.endswith(".dir"):
+            try:
+                files = self.store.listing(oid)
+            except TrunklineError:
+                files = []
+        gone = [
+            file
+            for file in files
+            if file.md5 in self._purged and not os.path.exists(self.store.object_path(file.md5))
+        ]
+        return [
+            self._purged[file.md5]._replace(path=file.path or self._purged[file.md5].path) for file in gone
+        ]
+
+    def transfer(self, remote: str) -> Transfer:
+        """A DVC remote ("": the default one). Raises ProjectError where there is none."""
+        from trunkline.store.transfer import Transfer
+
+        found = Transfer(self.root, remote)
+        if not found.has_remote():
+            raise ProjectError(
+                "there is no DVC remote", where=".dvc/config", hint="type `dvc remote add -d NAME URL`"
+            )
+        return found
 
     def named_now(self) -> set[str]:
         """The versions that dvc.lock and the pointers name."""

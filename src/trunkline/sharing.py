@@ -114,14 +114,8 @@ class Sharing:
 
         `everything`: all data that any record names.
         """
-        before = set(self._archive.kept())
-        if origin.has_remote(self._home):
-            origin.fetch(self._home)
+        records = self.learn()
         remote = self._transfer.has_remote()
-        if remote:
-            self._unbundle()
-        self._archive.rebuild(self._runs)
-        records = len(set(self._archive.kept()) - before)
         objects = 0
         known = set(named(self._runs.each()))
         manifests = frozenset(oid for record in self._runs.each() for oid in _manifests(record))
@@ -129,6 +123,16 @@ class Sharing:
             objects += self._bring({*present, *manifests, *(known if everything else ())})
             objects += self._transfer.fetch_listings(known)
         return Pulled(records, objects, manifests)
+
+    def learn(self) -> int:
+        """Bring the records alone; how many were new."""
+        before = set(self._archive.kept())
+        if origin.has_remote(self._home):
+            origin.fetch(self._home)
+        if self._transfer.has_remote():
+            self._unbundle()
+        self._archive.rebuild(self._runs)
+        return len(set(self._archive.kept()) - before)
 
     def _bring(self, versions: Iterable[str]) -> int:
         """Fetch what the remote has of these: what an old record names may have been collected since."""

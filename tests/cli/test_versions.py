@@ -24,7 +24,7 @@ def test_newest_first_each_with_the_commit_that_introduced_it(
     assert [row["present"] for row in rows] == [True, False, True], "the first one is there again"
     assert rows[2] == first[0]
     assert rows[0].keys() == {
-        "version", "files", "size", "commit", "date", "author", "subject", "run", "present",
+        "version", "files", "size", "commit", "date", "author", "subject", "run", "present", "purged",
     }  # fmt: skip
     assert rows[1]["commit"] == letters.git("rev-parse", "HEAD~2").out.strip()
     assert rows[1]["author"] == "A Tester"

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.support import ENVIRONMENT
+from tests.torture.kills import BY_COLLECTOR
 from tests.torture.rounds import Asked, Torture
 from trunkline.points import Point
 
@@ -65,7 +66,7 @@ def table(torture: Torture) -> Iterator[str]:
     """What was done, and what did not hold."""
     kills = torture.kills
     yield f"{'killed at':22} times"
-    for point in Point:
+    for point in (point for point in Point if point not in BY_COLLECTOR):
         yield f"  {point:20} {kills.hits[point] or 'NEVER':>5}"
     yield "killed at any moment"
     for target, times in sorted(kills.random.items()):

@@ -20,7 +20,8 @@ BY_PUT = (
 BY_REMOVE = (Point.SOURCE_REMOVED,)
 BY_COMMAND = (*BY_PUT, *BY_REMOVE)
 BY_WORKERS = (Point.WORKER_FORKED, Point.WORKER_GIVEN, Point.WORKER_WROTE, Point.WORKER_ANSWERED)
-BY_RUN = tuple(point for point in Point if point not in (*BY_COMMAND, *BY_WORKERS))
+BY_COLLECTOR = (Point.PURGE_NOTED, Point.RESULTS_FORGOTTEN, Point.OBJECT_REMOVED)  # has tests of its own
+BY_RUN = tuple(point for point in Point if point not in (*BY_COMMAND, *BY_WORKERS, *BY_COLLECTOR))
 ONCE = {Point.COMPILED, Point.SOURCES_VERSIONED, Point.RUN_COMPLETE}  # reached once in a run
 TARGETS = ("trunkline", "template", "worker")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import Any
 
@@ -63,8 +63,10 @@ def command_versions(args: argparse.Namespace) -> Answer:
         path, past = _past(project, args.dataset)
         rows = list(islice(past, args.limit))
         present = project.store.version(path)
+        holes = {row.version.oid: [hole.path for hole in project.holes(row.version.oid)] for row in rows}
     oid = present.oid if present is not None else ""
-    return Answer([_data(row, oid) for row in rows], lambda: _text(rows, present))
+    data = [{**_data(row, oid), "purged": holes[row.version.oid]} for row in rows]
+    return Answer(data, lambda: _text(rows, present, holes))
 
 
 def _recording(args: argparse.Namespace) -> Recording:
@@ -135,7 +137,7 @@ def _data(row: Past | Made, present: str) -> dict[str, Any]:
     }
 
 
-def _text(rows: list[Past | Made], present: Version | None) -> str:
+def _text(rows: list[Past | Made], present: Version | None, holes: Mapping[str, list[str]]) -> str:
     oid = present.oid if present is not None else ""
     cells = [
         (
@@ -145,7 +147,8 @@ def _text(rows: list[Past | Made], present: Version | None) -> str:
             row.commit.commit[:8] if isinstance(row, Past) else "",
             f"{row.when[:10]} {row.when[11:16]}",
             (row.commit.subject if isinstance(row, Past) else f"run {row.run}, not committed")
-            + (" (in the workspace)" if row.version.oid == oid else ""),
+            + (" (in the workspace)" if row.version.oid == oid else "")
+            + _hole(holes[row.version.oid]),
         )
         for row in rows
     ]
@@ -154,6 +157,11 @@ def _text(rows: list[Past | Made], present: Version | None) -> str:
     if present is not None and oid not in {row.version.oid for row in rows}:
         lines.append(f"the workspace holds version {oid[:8]}, {_files(present)}, which is not among these")
     return "\n".join(lines)
+
+
+def _hole(paths: list[str]) -> str:
+    more = f" and {len(paths) - 2} more" if len(paths) > 2 else ""
+    return f" (purged of it: {', '.join(paths[:2])}{more})" if paths else ""
 
 
 def _files(version: Version) -> str:

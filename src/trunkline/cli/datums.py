@@ -134,6 +134,9 @@ def _in_run(project: Project, ref: str, wanted: str) -> list[dict[str, Any]]:
     found = _states(project, ref, wanted)
     rows = [_row(found.run, state) for state in found.rows]
     rows += _reused(project, found)
+    for row in rows:
+        gone = [hole.sentence for item in row["inputs"] for hole in project.holes(item["hash"])]
+        row["reason"] = "; ".join(filter(None, (row["reason"], *gone)))
     return sorted(rows, key=lambda row: (row["name"], row["id"]))
 
 

@@ -7,6 +7,7 @@ import json
 import os
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from trunkline.cli.output import Answer
@@ -21,6 +22,7 @@ from trunkline.store import git
 if TYPE_CHECKING:
     from trunkline.lineage.down import CodeFile, Data, Thing
 
+_SHOWN = 5  # of what was purged
 _PACKAGE = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)==(\S+)")
 _EXAMPLES = """\
 what to ask about:
@@ -91,8 +93,10 @@ def _back(project: Project, args: argparse.Namespace) -> Answer:
         from trunkline.lineage.datumtext import render_datums
 
         graph = datums_of(artifact, history, found, every=args.every_way)
-        return _answer(graph, render_datums, as_json=args.json)
-    return _answer(walk(artifact, history, found, every=args.every_way), render_text, as_json=args.json)
+        return _answer(project, graph, render_datums, as_json=args.json)
+    return _answer(
+        project, walk(artifact, history, found, every=args.every_way), render_text, as_json=args.json
+    )
 
 
 def _forward(project: Project, args: argparse.Namespace) -> Answer:
@@ -110,16 +114,36 @@ def _forward(project: Project, args: argparse.Namespace) -> Answer:
             raise UsageError(
                 "--datums asks of data: a dataset or a file of one", where=args.artifact, hint="leave it out"
             )
-        return _answer(datums_from(thing, history), render_datums, as_json=args.json)
+        return _answer(project, datums_from(thing, history), render_datums, as_json=args.json)
     from trunkline.lineage.told import render_down
 
-    return _answer(down(thing, history), render_down, as_json=args.json)
+    return _answer(project, down(thing, history), render_down, as_json=args.json)
 
 
-def _answer(graph: Graph, text: Callable[[Graph], str], *, as_json: bool) -> Answer:
+def _answer(project: Project, graph: Graph, text: Callable[[Graph], str], *, as_json: bool) -> Answer:
     """Its JSON or its text: a large graph is not put into both."""
+    graph = _with_holes(project, graph)
     data = graph_json(graph) if as_json else None
-    return Answer(data, lambda: text(graph), exit_code=0 if graph.found else 1)
+    return Answer(data, lambda: text(graph) + _holes(graph), exit_code=0 if graph.found else 1)
+
+
+def _with_holes(project: Project, graph: Graph) -> Graph:
+    """The graph, with what was purged of its data."""
+    nodes = {}
+    for key, node in graph.nodes.items():
+        gone = [hole.sentence for hole in project.holes(str(node.attributes.get("version", "")))]
+        if gone:
+            node = replace(node, attributes={**node.attributes, "purged": gone, "reproducible": False})
+        nodes[key] = node
+    return replace(graph, nodes=nodes)
+
+
+def _holes(graph: Graph) -> str:
+    found = {each: None for node in graph.nodes.values() for each in node.attributes.get("purged", ())}
+    lines = [f"  {each}" for each in list(found)[:_SHOWN]]
+    if len(found) > _SHOWN:
+        lines.append(f"  and {len(found) - _SHOWN} more")
+    return "\n".join(["\ncannot be reproduced, as data that it needs are gone:", *lines]) if lines else ""
 
 
 # ---------------------------------------------------------------- back: an artifact

@@ -60,6 +60,8 @@ COMMANDS = {
     ),
     "push": Command("sharing", "send the records of runs, manifests and data to where others find them"),
     "pull": Command("sharing", "bring what others have sent: records of runs, manifests and data"),
+    "gc": Command("gc", "what of the cache nobody needs any longer; with --yes it goes"),
+    "purge": Command("purge", "delete a file of a dataset from every version, and prove that it is gone"),
     "runs": Command("runs", "the runs, newest first"),
     "show": Command("runs", "one run: its stages, counts, times, failures"),
     "logs": Command("logs", "what a run printed, or its datums; with --follow as it comes"),

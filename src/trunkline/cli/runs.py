@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from trunkline.cli.options import count
@@ -23,10 +23,13 @@ def arguments_runs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "action",
         nargs="?",
-        choices=("rebuild",),
-        metavar="rebuild",
-        help="make the records here from those in git, and those in git from these, where some are missing",
+        choices=("rebuild", "forget"),
+        metavar="rebuild|forget",
+        help="make the records here from those in git, and those in git from these, where some are missing;"
+        " or forget the runs that are named: their records and logs, not yet their data",
     )
+    parser.add_argument("names", nargs="*", metavar="RUN", help="with forget: an id, or its beginning")
+    parser.add_argument("--everywhere", action="store_true", help="with forget: at origin, too")
     parser.add_argument("-n", "--limit", type=count, default=20, help="how many (default: 20)")
 
 
@@ -44,6 +47,8 @@ def command_runs(args: argparse.Namespace) -> Answer:
         project.seal()
         if args.action == "rebuild":
             return _rebuilt(project)
+        if args.action == "forget":
+            return _forgotten(project, args.names, args.everywhere)
         found = project.runs.list(args.limit)
     return Answer([_row(record) for record in found], lambda: _table(found))
 
@@ -71,6 +76,25 @@ def _rebuilt(project: Project) -> Answer:
     done = project.archive.rebuild(project.runs)
     text = f"{done.restored} runs restored from git, {done.kept} brought into it"
     return Answer(done._asdict(), lambda: text)
+
+
+def _forgotten(project: Project, names: Sequence[str], everywhere: bool) -> Answer:
+    found = project.collector.forget(names, everywhere=everywhere)
+    lines = [f"forgotten: {run}" for run in found.runs]
+    lines.append("their data stay until `trunkline gc`, as far as nothing else needs them")
+    if found.at_origin:
+        lines.append(
+            f"origin still has {plural(len(found.at_origin), 'record')} of these, and `trunkline pull` brings "
+            "them back: `trunkline runs forget … --everywhere` deletes them there"
+        )
+    if found.unknown:
+        lines.append(f"whether origin has them is not known: {found.unknown}")
+    if found.bundles:
+        lines.append(
+            f"{plural(found.bundles, 'bundle')} of records in the DVC remote may hold them: a bundle cannot lose "
+            "one record"
+        )
+    return Answer(found._asdict(), lambda: "\n".join(lines))
 
 
 def _row(record: RunRecord) -> dict[str, Any]:

@@ -102,6 +102,16 @@ class Results:
 
         if gone and os.path.exists(self._path):
             self._write(work)
+            reached(Point.RESULTS_FORGOTTEN)
+
+    def rows(self) -> list[tuple[str, str, str, tuple[File, ...]]]:
+        """(key, stage, run, files) of every result; the run is "" where only a manifest told it."""
+        query = "SELECT key, stage, run, files FROM results JOIN batches ON batches.id = batch"
+
+        def work(connection: sqlite3.Connection) -> list[tuple[str, str, str, tuple[File, ...]]]:
+            return [(*row[:3], _decode(row[3])) for row in connection.execute(query)]
+
+        return self._read(work, [])
 
     def seconds(self, stage: str) -> float | None:
         """The mean seconds of a datum of this stage in its last runs; None where it never ran."""

@@ -29,7 +29,7 @@ from dataclasses import replace
 from datetime import datetime
 from itertools import islice
 
-from trunkline.errors import StoreError, TrunklineError, UsageError
+from trunkline.errors import LockedError, StoreError, TrunklineError, UsageError
 from trunkline.ledger.ids import is_id, run_time, uuid7
 from trunkline.ledger.owner import Owner, owner_of
 from trunkline.ledger.records import (
@@ -240,6 +240,19 @@ class Runs:
         """Whether a run goes on: it has not ended, and its owner lives."""
         mine = (owner for name, owner in _open_runs(self._folder) if name == run_id)
         return any(owner is not None and owner.lives() for owner in mine)
+
+    @contextmanager
+    def quiet(self) -> Iterator[None]:
+        """Keep new runs waiting. Raises LockedError where one is under way."""
+        with _locked(self._folder):
+            for run_id, owner in _open_runs(self._folder):
+                if owner is not None and owner.lives():
+                    raise LockedError(
+                        f"the run {run_id} is under way, in process {owner.pid}",
+                        where=self._folder,
+                        hint="wait until it is done, or end it, and repeat",
+                    )
+            yield
 
     def restore(self, run_id: str, files: Mapping[str, bytes]) -> None:
         """Make the directory of a run that is over, its record last; a record that is there is replaced."""

@@ -12,7 +12,7 @@ from trunkline.store.branches import REMOTE, has_remote
 from trunkline.store.gitcall import attempt, call, text
 from trunkline.store.snapshots import RUNS, name_of
 
-__all__ = ["bundle", "fetch", "fetch_bundle", "has_remote", "push", "records", "unsent"]
+__all__ = ["bundle", "fetch", "fetch_bundle", "forget", "has_remote", "push", "records", "unsent"]
 
 _BATCH = 400  # refs of one call: its command line has an end
 _PLAIN = ("-c", f"core.hooksPath={os.devnull}")  # `dvc install` has one that pushes the workspace's data
@@ -69,6 +69,14 @@ def fetch(root: str) -> None:
     for some in [[branches], *_batches(new)]:
         call(root, *_PLAIN, "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", REMOTE, *some,
              extra=_ASK_NOBODY)  # fmt: skip
+
+
+def forget(root: str, runs: Collection[str]) -> None:
+    """Delete the records of these runs at origin, by name; those that it has. Raises ProjectError."""
+    there = records(root)
+    for some in _batches(sorted(run for run in runs if run in there)):
+        refs = [f":{RUNS}/{name_of(run)}" for run in some]
+        call(root, *_PLAIN, "push", "--quiet", "--no-verify", REMOTE, *refs, extra=_ASK_NOBODY)
 
 
 def bundle(root: str, path: str, records: Mapping[str, str]) -> None:

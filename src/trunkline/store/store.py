@@ -15,7 +15,7 @@ from trunkline import listing
 from trunkline.errors import CorruptData, MissingData, StoreError
 from trunkline.model import Changes, File, Kept, LockEntry, ManifestRow, Snapshot, Version
 from trunkline.points import Point, reached
-from trunkline.store import config, files, gitignore, leftovers, pointers
+from trunkline.store import config, files, gitignore, leftovers, pointers, purged
 from trunkline.store.cache import Cache
 from trunkline.store.checkout import Checkout
 from trunkline.store.lockfile import LockFile
@@ -219,6 +219,8 @@ class DvcStore:
         try:
             self._cache.copy_in(self._workspace.full(place), file.md5)
         except (OSError, StoreError) as error:
+            if (gone := purged.read(self.root).get(file.md5)) is not None:
+                raise MissingData(gone.sentence, where=place, hint="no version has it any longer") from error
             raise MissingData(
                 f"the content of {place} is neither in the cache nor in the workspace",
                 where=place,

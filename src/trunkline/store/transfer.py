@@ -3,6 +3,7 @@
     send(versions)             what these directories and files are, from the cache to the remote
     fetch(versions)            the other way
     fetch_listings(versions)   of directories what they list, not the files
+    stored, read, remove       the remote's objects one by one
     put, get, names            small files of ours: <remote>/trunkline/<name>
 
 Import late: DVC takes a second. Whatever of DVC's goes wrong becomes a StoreError that names the remote.
@@ -12,12 +13,16 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Collection, Iterator
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 
 from trunkline.errors import MissingData, ProjectError, StoreError, TrunklineError
+from trunkline.points import Point, reached
+from trunkline.store.sweep import Stored
 
 FOLDER = "trunkline"
 
@@ -49,6 +54,35 @@ class Transfer:
                     self._cache.add(self._remote.oid_to_path(oid), self._remote.fs, oid)
                     found += 1
         return found
+
+    def stored(self, needed: Collection[str] = ()) -> Iterator[Stored]:
+        """The objects of the remote, but for these."""
+        with self._border():
+            for oid in self._remote.all():
+                if oid not in needed:
+                    path = self._remote.oid_to_path(oid)
+                    info = self._remote.fs.info(path)
+                    yield Stored(oid, path, info.get("size") or 0, _changed(info))
+
+    def remove(self, oids: Sequence[str]) -> None:
+        """Delete objects of the remote; what is not there is gone already."""
+        if not oids:
+            return
+        with self._border():
+            from dvc_data.hashfile.db import get_index
+
+            fs = self._remote.fs
+            for path in (self._remote.oid_to_path(oid) for oid in oids):
+                if fs.exists(path):
+                    fs.remove(path)
+                    reached(Point.OBJECT_REMOVED)
+            get_index(self._remote).clear()  # else DVC thinks that they are there, and sends them never again
+
+    def read(self, oid: str) -> bytes:
+        """An object of the remote."""
+        with self._border(), self._remote.fs.open(self._remote.oid_to_path(oid), "rb") as stream:
+            data: bytes = stream.read()
+        return data
 
     def has_remote(self) -> bool:
         """Whether there is such a remote. Raises ProjectError where it was named, and there is none."""
@@ -147,3 +181,14 @@ class Transfer:
                 where=".dvc/config",
                 hint="`dvc push` says more; credentials belong into `dvc remote modify --local`",
             ) from error
+
+
+def _changed(info: Mapping[str, Any]) -> float:
+    """When an object of a remote was written, as far as its file system tells; else now."""
+    for key in ("mtime", "LastModified", "last_modified", "updated", "created"):
+        value = info.get(key)
+        if isinstance(value, int | float):
+            return float(value)
+        if isinstance(value, datetime):
+            return value.timestamp()
+    return time.time()
