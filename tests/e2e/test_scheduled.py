@@ -20,7 +20,7 @@ SCHEDULE = """
 schedules: [{interval: 10}]
 """
 DAYS = ["2013-01-01", "2013-01-02", "2013-01-03", "2013-12-03", "2013-12-04"]
-MORE = ["2013-01-04"]
+MORE = ["2013-01-04", "2013-01-05"]
 DAILY = ("ingest", "weather", "clean", "split")
 BRANCH = "trunkline/flights"
 
@@ -135,6 +135,11 @@ def _commits(tree: Kept) -> None:
     assert metrics
     model = clone.root / "data/flights/train/model.onnx"
     digest = hashlib.md5(model.read_bytes()).hexdigest()
+    again = clone.trunkline(
+        "reproduce", "flights_late@HEAD", "--json",
+        TZ="Asia/Tokyo", LC_ALL="C", PYTHONHASHSEED="77", OMP_NUM_THREADS="1",
+    ).data  # fmt: skip
+    assert {each["state"] for each in again["stages"]} == {"identical"}, again
     text = tree.trunkline("lineage", str(model)).out
     assert digest[:8] in text
     assert "data/flights_raw" in text
