@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -107,6 +108,20 @@ def test_an_s3_remote(shared: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
         other = clone(shared)
         assert other.trunkline("pull", "--json").data["records"] == 2
         assert other.contents("data/letters") == shared.contents("data/letters")
+        stored = _objects(bucket.names())
+        other.trunkline("runs", "forget", other.trunkline("runs", "--json").data[1]["id"])
+        other.trunkline("gc", "--remote", "--yes", "--all-commits")
+        done = other.trunkline("purge", "letters_raw", "a.txt", "--remote", "--yes", "--json").data
+        gone = {row["md5"] for row in (*done["contents"], *done["derived"])} & stored
+        left = _objects(bucket.names())
+        assert left == stored - gone, "what is young stays for gc, and nothing else went"
+        assert gone
+        assert done["proof"]["read"]["remote"] == len(left)
+
+
+def _objects(names: Iterable[str]) -> set[str]:
+    """The content hashes of a bucket's objects."""
+    return {"".join(name.split("/")[-2:]) for name in names if "/files/md5/" in name}
 
 
 def test_without_anything_to_share_with(project: Tree) -> None:
