@@ -93,7 +93,8 @@ def with_runs(
             if file is not None and file.oid not in known
         }
         loose = list(found.values())
-    return heapq.merge(past, loose, key=lambda row: row.when, reverse=True)
+    # without the Z: "…:05" of a commit is before "…:05.120" of a run
+    return heapq.merge(past, loose, key=lambda row: row.when.rstrip("Z"), reverse=True)
 
 
 def _loose(root: str, runs: Iterable[RunRecord], stage: Stage) -> list[Made]:

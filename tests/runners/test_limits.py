@@ -211,7 +211,7 @@ def test_a_command_that_takes_too_much_memory_is_ended(bench: Bench) -> None:
 @linux
 def test_memory_that_is_merely_reserved_or_shared_does_not_count(bench: Bench, code: None) -> None:
     pool = ProcessPool(2, modules=["trunkline.runners.convert"])  # pandas and Arrow, in the template
-    few, some = Resources(memory=120_000_000), Resources(memory=220_000_000)
+    few, some = Resources(memory=180_000_000), Resources(memory=290_000_000)
     works = [
         bench.work("reserve", resources=few, stage="p.reserve"),
         bench.work("share", resources=some, stage="p.share"),

@@ -126,9 +126,11 @@ class Catalog:
 
     def locks(self) -> list[tuple[str, str, str]]:
         """(kind, id, time) of every run and of every commit that changed dvc.lock, newest first."""
+        # without the Z: "…:05" of a commit is before "…:05.120" of a run
         query = (
-            "SELECT 'run', run, started FROM run WHERE state IS NOT NULL UNION ALL"
-            " SELECT 'commit', at, time FROM change WHERE path = ? AND blob != '' ORDER BY 3 DESC"
+            "SELECT * FROM (SELECT 'run', run, started AS moment FROM run WHERE state IS NOT NULL UNION ALL"
+            " SELECT 'commit', at, time FROM change WHERE path = ? AND blob != '')"
+            " ORDER BY rtrim(moment, 'Z') DESC"
         )
         return [(row[0], row[1], row[2]) for row in self._rows(query, (LOCK,))]
 
