@@ -99,6 +99,11 @@ class Machine:
         """How many objects it has got from the remote."""
         return len(list(self.home.glob("dask/**/trunkline/objects/??/*")))
 
+    @property
+    def registered(self) -> bool:
+        """Whether the scheduler knows it: before that it is given nothing."""
+        return b"Registered to:" in (self.home / "output").read_bytes()
+
     def end(self) -> None:
         """End it, whatever it does."""
         with contextlib.suppress(ProcessLookupError):
@@ -142,6 +147,7 @@ class Machines:
         home = self.base / f"machine-{len(self.workers) + 1}"
         machine = Machine(self.address, home, self.base.parent, nanny=nanny)
         self.workers.append(machine)
+        until(lambda: machine.registered, "the scheduler knows the worker")
         return machine
 
     @property
