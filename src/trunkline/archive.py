@@ -20,8 +20,9 @@ from typing import NamedTuple
 
 from trunkline.digest import sha256_file
 from trunkline.errors import TrunklineError
+from trunkline.ledger.ids import FOLDER
 from trunkline.ledger.records import RunRecord, from_json, same_entry, to_json
-from trunkline.ledger.runs import FOLDER, Runs
+from trunkline.ledger.runs import Runs
 from trunkline.model import LockEntry
 from trunkline.store import git, lockfile, snapshots
 from trunkline.store.snapshots import LARGE, Snapshot

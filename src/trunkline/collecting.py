@@ -24,9 +24,9 @@ from typing import NamedTuple
 from trunkline.archive import Archive
 from trunkline.errors import LockedError, TrunklineError, UsageError
 from trunkline.ledger import forgetting
-from trunkline.ledger.ids import run_time
+from trunkline.ledger.ids import FOLDER, run_time
 from trunkline.ledger.results import Results
-from trunkline.ledger.runs import FOLDER, Runs
+from trunkline.ledger.runs import Runs
 from trunkline.store import config, git, home, origin, references, snapshots, sweep
 from trunkline.store.locks import file_lock
 from trunkline.store.rwlock import RWLock

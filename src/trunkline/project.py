@@ -288,7 +288,7 @@ class Project:
     def catalog(self) -> Catalog:
         """The index of what runs, dvc.lock and git say of the past."""
         from trunkline.ledger.catalog import Catalog, Change, Past
-        from trunkline.ledger.runs import FOLDER
+        from trunkline.ledger.ids import FOLDER
         from trunkline.store import git, lockfile, pointers
 
         past = Past(

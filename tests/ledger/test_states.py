@@ -10,8 +10,7 @@ import pytest
 from tests.plan.values import stage
 from trunkline.errors import ProjectError
 from trunkline.ledger import states
-from trunkline.ledger.ids import uuid7
-from trunkline.ledger.runs import FOLDER
+from trunkline.ledger.ids import FOLDER, uuid7
 from trunkline.ledger.states import States, StatesLog
 from trunkline.model import Datum, DatumPlan, Decision, Item, Reason, ReasonKind, StagePlan
 

@@ -19,7 +19,8 @@ from typing import NamedTuple
 
 from trunkline.cli.output import Answer
 from trunkline.errors import UsageError
-from trunkline.ledger.runs import FOLDER, RunRecord
+from trunkline.ledger.ids import FOLDER
+from trunkline.ledger.runs import RunRecord
 from trunkline.ledger.states import States
 from trunkline.project import Project
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from trunkline.cli.progress import (
     SHOWN_RETRIES,
@@ -22,13 +22,16 @@ from trunkline.cli.progress import (
 )
 from trunkline.engine.works import RunPaths
 from trunkline.errors import TrunklineError
-from trunkline.flows.flow import Told
-from trunkline.ledger.records import Scene
-from trunkline.ledger.runs import FOLDER, RunLog
-from trunkline.ledger.states import StatesLog
+from trunkline.ledger.ids import FOLDER
 from trunkline.model import Datum, Outcome, Stage, StagePlan, StageReport
 from trunkline.ports import Listener
 from trunkline.project import Project
+
+if TYPE_CHECKING:  # what writes a record is imported when there is one to write
+    from trunkline.flows.flow import Told
+    from trunkline.ledger.records import Scene
+    from trunkline.ledger.runs import RunLog
+    from trunkline.ledger.states import StatesLog
 
 _SETTINGS = (
     "dvc.yaml",
@@ -65,6 +68,8 @@ class Recorder:
 
     def started(self, plan: StagePlan) -> None:
         """A stage begins."""
+        from trunkline.ledger.states import StatesLog
+
         self._begin().stage_started(plan)
         self._states[plan.stage.ref] = StatesLog(self.directory, plan, self._manifest(plan.stage))
         self._printer.started(plan)
@@ -125,6 +130,8 @@ class Recorder:
 
     def _begin(self) -> RunLog:
         if self.log is None:
+            from trunkline.ledger.runs import RunLog
+
             scene = describe(self._project, self.id)
             self.log = RunLog.begin(self._project.home, command=self._command, scene=scene, run_id=self.id)
         return self.log
@@ -152,6 +159,7 @@ class Recorder:
 def describe(project: Project, run_id: str) -> Scene:
     """What is checked out, what it runs with, and the code as a tree of git."""
     from trunkline.ledger.environment import capture
+    from trunkline.ledger.records import Scene
     from trunkline.store import git
 
     paths = ["pipelines", "stages", "dvc.yaml", *_code(project)]

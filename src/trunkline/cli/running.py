@@ -14,17 +14,20 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
+from typing import TYPE_CHECKING
 
 from trunkline.cli.output import seconds
 from trunkline.cli.progress import Printer
 from trunkline.cli.record import Recorder, Show
 from trunkline.errors import TrunklineError
-from trunkline.flows.flow import Told
 from trunkline.ledger.ids import uuid7
 from trunkline.model import DatasetKind, Stage, StageReport
 from trunkline.plan.narrow import Failed
 from trunkline.points import Point, reached
 from trunkline.project import Project
+
+if TYPE_CHECKING:
+    from trunkline.flows.flow import Told
 
 _SAID = {"done": "done", "failed": "FAILED", "interrupted": "interrupted"}
 
@@ -146,6 +149,8 @@ def _told(project: Project, recorder: Recorder) -> list[Told]:
 
 
 def _metrics(project: Project, reports: Sequence[StageReport]) -> Iterator[Told]:
+    from trunkline.flows.flow import Told
+
     rows: list[dict[str, object]] = []
     for report in reports:
         stage = project.stage(report.stage)
@@ -174,6 +179,7 @@ def _flat(value: object, prefix: str = "") -> Iterator[tuple[str, object]]:
 
 
 def _lineage(project: Project, recorder: Recorder, reports: Sequence[StageReport]) -> Iterator[Told]:
+    from trunkline.flows.flow import Told
     from trunkline.lineage import Artifact, render_text, walk
     from trunkline.lineage.mermaid import render_mermaid
 

@@ -20,7 +20,7 @@ from trunkline.model import (
 )
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Under:
     """A stage that is under way. By datum id: `datums`, `keys`, `results`, `waiting`, `tried`.
 

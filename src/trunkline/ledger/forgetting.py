@@ -10,9 +10,8 @@ import shutil
 from collections.abc import Collection
 from contextlib import suppress
 
-from trunkline.ledger.ids import is_id
+from trunkline.ledger.ids import FOLDER, is_id
 from trunkline.ledger.records import recording
-from trunkline.ledger.runs import FOLDER
 
 _NOTES = ".forgotten"
 _RECORD = "run.json"

@@ -17,6 +17,9 @@ import time
 
 from trunkline.errors import UsageError
 
+# Where the records of runs lie, below the project's home: one folder each, named by its id.
+FOLDER = ".trunkline/runs"
+
 _RANDOM_BITS = 74
 _STEP_BITS = 32
 

@@ -30,7 +30,7 @@ from datetime import datetime
 from itertools import islice
 
 from trunkline.errors import LockedError, StoreError, TrunklineError, UsageError
-from trunkline.ledger.ids import is_id, run_time, uuid7
+from trunkline.ledger.ids import FOLDER, is_id, run_time, uuid7
 from trunkline.ledger.owner import Owner, owner_of
 from trunkline.ledger.records import (
     RunRecord,
@@ -50,7 +50,6 @@ from trunkline.points import Point, reached
 
 __all__ = ["RunLog", "RunRecord", "Runs", "StageRecord"]
 
-FOLDER = ".trunkline/runs"
 _RECORD = "run.json"
 _OPEN = ".open"
 _Stat = tuple[int, int, int]

@@ -27,8 +27,9 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from trunkline.errors import ProjectError
+from trunkline.ledger.ids import FOLDER
 from trunkline.ledger.records import recording
-from trunkline.ledger.runs import FOLDER, Runs
+from trunkline.ledger.runs import Runs
 from trunkline.model import Datum, DatumPlan, Decision, Item, Reason, ReasonKind, StagePlan
 
 SCHEMA = 1
