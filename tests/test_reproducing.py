@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import platform
 import shutil
+import subprocess
+import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+import trunkline
 from tests.support import Tree
 from tests.test_archive import latest
+from trunkline.errors import StageFailed
+from trunkline.reproducing import installed
 
 STAGES = '''\
 """Stages that are random in several ways."""
@@ -152,3 +160,63 @@ def test_inputs_that_are_gone_and_what_nothing_made(dice: Tree) -> None:
     gone = dice.trunkline("reproduce", "latest", check=False)
     assert gone.code == 3
     assert "of letters_raw is neither in the cache nor in the remote" in gone.err
+
+
+# ---------------------------------------------------------------- the recorded environment
+
+
+def _wheel(folder: Path, name: str, version: str, needs: str = "") -> Path:
+    """A package that says its version, as pip takes it."""
+    file, info = folder / f"{name}-{version}-py3-none-any.whl", f"{name}-{version}.dist-info"
+    files = {
+        f"{name}.py": f"VERSION = {version!r}\n",
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{needs}",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    record = "".join(f"{path},,\n" for path in [*files, f"{info}/RECORD"])
+    with zipfile.ZipFile(file, "w") as archive:
+        for path, text in {**files, f"{info}/RECORD": record}.items():
+            archive.writestr(path, text)
+    return file
+
+
+@pytest.fixture
+def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """All the packages that pip can have: `dice` in two versions, which says that it needs what is nowhere."""
+    for name in [name for name in os.environ if name.startswith("PIP_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    for version in ("1.0", "2.0"):
+        _wheel(tmp_path, "dice", version, "Requires-Dist: nowhere[extra]>=3\n")
+    return tmp_path
+
+
+@pytest.mark.parametrize("lock", ["none", "with hashes", "another since", "without hashes"])
+def test_the_recorded_environment_is_built(shelf: Path, tmp_path: Path, lock: str) -> None:
+    root = tmp_path / "clone"
+    root.mkdir()
+    packages = {"dice": "1.0", "trunkline": trunkline.__version__}
+    environment: dict[str, Any] = {"python": platform.python_version(), "packages": packages}
+    if lock != "none":
+        digest = hashlib.sha256((shelf / "dice-1.0-py3-none-any.whl").read_bytes()).hexdigest()
+        file = root / "requirements.lock"
+        file.write_text("dice>=1\n" if lock == "without hashes" else f"dice==1.0 --hash=sha256:{digest}\n")
+        environment["locks"] = {file.name: f"sha256:{hashlib.sha256(file.read_bytes()).hexdigest()}"}
+        if lock == "another since":
+            file.write_text("dice==2.0\n")
+
+    python = installed(str(root), environment)
+
+    said = subprocess.run(
+        [python, "-c", "import dice; print(dice.VERSION)"], capture_output=True, text=True, check=True
+    )
+    assert said.stdout == "1.0\n"
+
+
+def test_a_recorded_environment_that_cannot_be_built_says_why(shelf: Path, tmp_path: Path) -> None:
+    environment = {"python": platform.python_version(), "packages": {"dice": "3.0"}}
+    with pytest.raises(StageFailed, match="cannot be built") as failure:
+        installed(str(tmp_path), environment)
+    assert "dice==3.0" in failure.value.hint

@@ -287,18 +287,9 @@ def installed(root: str, environment: Mapping[str, Any]) -> str:
     folder = os.path.join(root, ".trunkline", "environment")
     python = os.path.join(folder, "bin", "python")
     _call([_interpreter(str(environment["python"])), "-m", "venv", folder], root)
-    _call(
-        [
-            python,
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--disable-pip-version-check",
-            *_packages(root, environment),
-        ],
-        root,
-    )
+    if packages := _packages(root, environment):
+        pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
+        _call([*pip, *packages], root)
     return python
 
 
@@ -319,23 +310,29 @@ def _interpreter(version: str) -> str:
 
 
 def _packages(root: str, environment: Mapping[str, Any]) -> list[str]:
-    """What pip is told: the lock file of then, where that is a requirements file; else each package by its version."""
+    """What pip is told: the lock file of then, where that has hashes; else each package by its version.
+
+    Both name everything that was there, so pip looks for nothing more.
+    """
     locks = environment.get("locks", {})
     for name in ("requirements.lock", "requirements.txt"):
         path = os.path.join(root, name)
-        if os.path.exists(path) and locks.get(name) == f"sha256:{sha256_file(path)}":
-            return ["-r", path]
+        if os.path.exists(path) and locks.get(name) == f"sha256:{sha256_file(path)}" and _has_hashes(path):
+            return ["--require-hashes", "-r", path]
     own = {"trunkline", "pip", "setuptools", "wheel"}
-    return [
-        "--no-deps",
-        *(f"{name}=={version}" for name, version in environment["packages"].items() if name not in own),
-    ]
+    return [f"{name}=={version}" for name, version in environment["packages"].items() if name not in own]
+
+
+def _has_hashes(path: str) -> bool:
+    with open(path, encoding="utf-8") as stream:
+        return "--hash=" in stream.read()
 
 
 def _call(command: Sequence[str], root: str) -> None:
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
     if done.returncode:
-        said = "\n".join(done.stderr.strip().splitlines()[-4:])
+        lines = [line for line in done.stderr.strip().splitlines() if not line.startswith("WARNING")]
+        said = "\n".join(lines[-4:])
         raise StageFailed(
             "the recorded environment cannot be built", where=os.path.basename(command[0]), hint=said
         )
@@ -451,7 +448,7 @@ def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str
     for name in sorted(before.keys() & after.keys()):
         if before[name] != after[name]:
             yield f"{name} {before[name]}, now {after[name]}"
-    for name in sorted(before.keys() - after.keys()):
+    for name in sorted(before.keys() - after.keys() - {"trunkline"}):  # it is found by its path
         yield f"{name} {before[name]}, now not installed"
     features = [set(each.get("cpu", {}).get("features", ())) for each in (then, now)]
     if features[0] != features[1]:
