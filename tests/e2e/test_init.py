@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -16,6 +19,7 @@ EXAMPLE = [
     "stages/example/tidy.py",
     "pipelines/example.yaml",
 ]
+ROOT = Path(__file__).resolve().parents[2]
 NEW_STAGE = "  sizes:\n    run: stages.sizes:sizes\n    input: {table: tidy/*}\n"
 NEW_CODE = "import pandas as pd\n\n\ndef sizes(table: pd.DataFrame) -> dict:\n    return {'n': table[[]]}\n"
 
@@ -172,3 +176,51 @@ def test_a_clone_gets_its_hook_and_no_example(empty: Tree, tmp_path: Path) -> No
     assert done["kept"] == ["pipelines/example.yaml"]
     assert not (clone.root / "data/example_raw").exists()
     assert not clone.git("status", "--short").out
+
+
+# ---------------------------------------------------------------- a pipeline of the course
+
+
+def test_a_template_brings_its_stages_and_says_what_is_missing(empty: Tree) -> None:
+    done = empty.trunkline("init", "--template", "flights")
+    written = {line.removeprefix("wrote ") for line in done.out.splitlines() if line.startswith("wrote ")}
+    assert {"pipelines/flights.yaml", "stages/ingest.py", "stages/columns.py"} <= written, (
+        "and what it imports"
+    )
+    modules = {f"stages.{path.stem}" for path in (empty.root / "stages").glob("*.py")}
+    used = {line.split()[1].partition(":")[0] for line in _lines(empty, "run: ")}
+    assert used <= modules
+    for path in written - {".git/", ".dvc/", ".git/hooks/pre-commit"}:
+        assert empty.read(path) == (ROOT / path).read_text(), "the very files of this repository"
+    assert "trunkline put flights_raw YOUR_FILES" in done.out
+    assert "trunkline run flights" in done.out
+
+    for source in ("flights_raw", "weather_raw"):
+        empty.write(f"new/{source}.csv", "year,month\n2013,1\n")
+        empty.trunkline("put", source, f"new/{source}.csv")
+    again = empty.trunkline("init", "--template", "flights")
+    assert "kept  pipelines/flights.yaml" in again.out
+    assert "trunkline put" not in again.out
+    assert empty.trunkline("compile", "--check").code == 0
+
+
+def test_a_wheel_has_the_templates(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+    for top in ("pipelines", "stages"):
+        shipped = {f"trunkline/templates/course/{top}/{path.name}" for path in (ROOT / top).glob("*.*")}
+        assert shipped <= names
+        assert shipped
+
+
+def _lines(tree: Tree, mark: str) -> list[str]:
+    return [line.strip() for line in tree.read("pipelines/flights.yaml").splitlines() if mark in line]
+
+
+def test_an_unknown_template_is_named_and_nothing_written(empty: Tree) -> None:
+    done = empty.trunkline("init", "--template", "flihgts", check=False)
+    assert (done.code, "'flights'" in done.err) == (2, True)
+    assert not list(empty.root.iterdir())

@@ -17,6 +17,7 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 
 from trunkline.cli.output import Answer
+from trunkline.cli.template import template
 from trunkline.errors import ProjectError
 from trunkline.project import Project
 
@@ -24,29 +25,49 @@ SOURCE = "data/example_raw"
 # What goes into git, so git must not be told to ignore it.
 COMMITTED = ("dvc.yaml", "dvc.lock", f"{SOURCE}.dvc", "pipelines/example.yaml", "stages/example/tidy.py")
 IGNORED = ("/.trunkline/", "/dvc_plots/", "__pycache__/")
+EXAMPLE_STEPS = [
+    "trunkline run                                # both stages",
+    "git add -A && git commit -m 'Start'          # what made these results",
+    "trunkline put example_raw YOUR_FILES.csv     # your own data, then run again",
+]
 HOOK_MARK = "trunkline_check()"
 
 
 def arguments_init(parser: argparse.ArgumentParser) -> None:
     """The arguments of `init`."""
     parser.add_argument("directory", nargs="?", default=".", help="where; created if missing (default: here)")
+    parser.add_argument(
+        "--template",
+        metavar="NAME",
+        help="write this pipeline of the course, and the stages that it uses: carseats, credit, flights, …",
+    )
 
 
 def command_init(args: argparse.Namespace) -> Answer:
     """Set up git and DVC where missing, write the example where there is no pipeline, compile."""
     root = os.path.realpath(args.directory)
+    chosen = template(args.template) if args.template else None
     os.makedirs(root, exist_ok=True)
     done, kept = _prepare(root), _pipelines(root)
-    example = not kept
-    if example:
+    todo: list[str] = []
+    if chosen is not None:
+        kept.clear()
+        _write_all(root, chosen.contents, done, kept)
+    elif not kept:
         _example(root, done, kept)
+        todo = EXAMPLE_STEPS
     _ignore(root)
     with Project.find(root) as project:
-        done += project.compile()
+        present = [os.path.basename(path) for path in project.store.sources()]
+        missing = [name for name in chosen.sources if name not in present] if chosen is not None else []
+        if not missing:  # else the pipeline has nothing to read yet: `run` compiles it
+            done += project.compile()
     hook = _install_hook(root, done)
+    if chosen is not None:
+        todo = [*(f"trunkline put {name} YOUR_FILES" for name in missing), f"trunkline run {args.template}"]
     return Answer(
-        {"root": root, "written": done, "kept": kept, "hook": hook},
-        lambda: _text(args.directory, done, kept, hook, example),
+        {"root": root, "written": done, "kept": kept, "hook": hook, "missing": missing},
+        lambda: _text(args.directory, done, kept, hook, todo),
     )
 
 
@@ -190,19 +211,12 @@ def _install_hook(root: str, done: list[str]) -> str:
 # ---------------------------------------------------------------- the answer
 
 
-def _text(directory: str, done: list[str], kept: list[str], hook: str, example: bool) -> str:
+def _text(directory: str, done: list[str], kept: list[str], hook: str, todo: list[str]) -> str:
     lines = [f"wrote {path}" for path in done]
     lines += [f"kept  {path} (it was there)" for path in kept]
     if not hook:
         lines.append("kept  your git hooks: let pre-commit call `trunkline compile --check`")
-    if not example:
+    if not todo:
         return "\n".join(lines)
-    lines += ["", "next:"]
-    if directory != ".":
-        lines.append(f"  cd {directory}")
-    lines += [
-        "  trunkline run                                # both stages",
-        "  git add -A && git commit -m 'Start'          # what made these results",
-        "  trunkline put example_raw YOUR_FILES.csv     # your own data, then run again",
-    ]
-    return "\n".join(lines)
+    there = [] if directory == "." else [f"cd {shlex.quote(directory)}"]
+    return "\n".join([*lines, "", "next:", *(f"  {line}" for line in [*there, *todo])])
