@@ -1,33 +1,41 @@
-"""CSV to typed Parquet.
+"""Raw files to typed Parquet: CSV, JSON, Parquet, the answer of an SQL query, a folder of images.
 
-    year,month,day,dep_time,…,time_hour            year: int32, …, dep_time: int32,
-    2013,1,1,517,…,2013-01-01T10:00:00Z     ->     time_hour: timestamp[ms, tz=UTC]
-    2013,1,1,NA,…,2013-01-01T11:00:00Z             NA and empty fields are nulls
+    age,city,seen                                     age: int32, city: string,
+    41,Oslo,2013-01-01T10:00:00Z               ->     seen: timestamp[ms, tz=UTC]
+    NA,,2013-01-01T11:00:00Z                          NA and empty fields are nulls
 
-One function for every kind of CSV file: what a column is called decides its type
-(`stages/columns.py`); the type of an unknown column is inferred.
+`types` declares what is known: {age: int32, seen: "timestamp[ms, tz=UTC]"}. A declared type is the
+same in every file, also in one of no rows; the types of all other columns are inferred from the file
+at hand. What cannot be read as its type is an error that names file, column and value: to clean such
+values, declare the column a string and leave them to `clean`. Rows stay in the file's order.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa
 from pyarrow import csv
 
-from stages.columns import TYPES
+from stages.types import data_types
 
-NULLS = ["", "NA"]
+NULLS = ("", "NA")
+
+Types = Mapping[str, str | pa.DataType] | None
 
 
-def ingest_csv(raw: Path) -> pa.Table:
-    """The table in a CSV file with a header; rows stay in the file's order. Raises ValueError."""
+def ingest_csv(
+    raw: Path, *, types: Types = None, nulls: Sequence[str] = NULLS, delimiter: str = ","
+) -> pa.Table:
+    """The table in a CSV file with a header; fields that say one of `nulls` are missing. Raises ValueError."""
     try:
         table = csv.read_csv(
             raw,
             read_options=csv.ReadOptions(use_threads=False),
+            parse_options=csv.ParseOptions(delimiter=delimiter),
             convert_options=csv.ConvertOptions(
-                column_types=TYPES, null_values=NULLS, strings_can_be_null=True
+                column_types=data_types(types), null_values=list(nulls), strings_can_be_null=True
             ),
         )
     except pa.ArrowInvalid as error:

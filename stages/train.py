@@ -1,148 +1,145 @@
-"""A linear model of "arrives late", learnt file by file, as one ONNX file.
+"""A table to a model: any estimator of scikit-learn, with the preparation of the columns inside.
 
-    pass 1              means and deviations of the numbers, the values of the categories
-    pass 2 … 1+epochs   gradient steps on chunks of about `chunk_rows` rows
+    numbers      missing -> the training mean     scaled with the training side's statistics
+    categories   one 0/1 column for each value that training saw; other values are all zeros
 
-Only one chunk is in memory at a time, however many files there are. Files are sorted, then
-shuffled with the seed in each epoch, so that December is not always the last thing learnt. A file
-without rows takes no part, also not in the shuffling: it leaves the model as it was.
+    model.onnx   takes the columns as they are in the data, in their own units, one input a column
+    model.json   {"estimator": "LogisticRegression", "rows": 1234, "columns": {"income": "float", …}, …}
 
-The model file takes the columns as they are in the data. Filling gaps with the training mean,
-scaling, and turning categories into indicators all happen inside it: what is served is exactly
-what was trained.
+The whole table is in memory; `stages/flights/train.py` learns from more rows than fit there.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
-from sklearn.base import ClassifierMixin
+import pyarrow.compute as pc
+from sklearn.base import BaseEstimator, is_classifier
 from sklearn.compose import ColumnTransformer
-from sklearn.frozen import FrozenEstimator
 from sklearn.impute import SimpleImputer
-from sklearn.linear_model import SGDClassifier
-from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, StandardScaler
 from threadpoolctl import threadpool_limits
 
-from stages.files import parquet_files, tables
+from stages.estimators import estimator as by_name
 from stages.onnx_export import onnx_bytes
 
-NUMBERS = ("minute", "distance", "temp", "dewp", "humid", "wind_speed", "precip", "pressure", "visib")
-CODES = ("month", "weekday", "hour")
-WORDS = ("carrier", "origin", "dest")
-# All of it is known before the scheduled departure.
-FEATURES = (*NUMBERS, *CODES, *WORDS)
-
-# What the model file takes.
-INPUTS = dict.fromkeys(NUMBERS, "float") | dict.fromkeys(CODES, "int64") | dict.fromkeys(WORDS, "string")
-
-LABEL = "late"
-
-# What `estimator` may name: each learns by `partial_fit`, gives probabilities, and exports to ONNX.
-ESTIMATORS: dict[str, tuple[type[ClassifierMixin], dict[str, Any]]] = {
-    "SGDClassifier": (
-        SGDClassifier,
-        {"loss": "log_loss", "learning_rate": "constant", "eta0": 0.01, "average": True},
-    ),
-    "MLPClassifier": (MLPClassifier, {"hidden_layer_sizes": (32,)}),
+SCALERS: dict[str | None, type[BaseEstimator] | None] = {
+    "minmax": MinMaxScaler,
+    "standard": StandardScaler,
+    None: None,
 }
+KINDS = ("number", "category")
 
 
 def train(
-    train: Path,
+    train: pd.DataFrame,
     *,
-    estimator: str = "SGDClassifier",
-    epochs: int = 5,
+    target: str,
+    features: Mapping[str, Sequence[str]],
+    estimator: str = "LogisticRegression",
+    options: Mapping[str, Any] | None = None,
+    scale: str | None = "standard",
     seed: int = 7,
-    alpha: float = 0.0001,
-    chunk_rows: int = 16384,
-) -> dict[str, bytes]:
-    """`model.onnx`, learnt from every Parquet file below `train`. Raises ValueError.
+) -> dict[str, Any]:
+    """`model.onnx` and `model.json`, learnt from all rows of `train`. Raises ValueError.
 
-    `alpha` is the strength of the L2 penalty. Equal data, parameters, versions and processor give
-    equal bytes, whatever the number of threads.
+    `features` is {number: [columns], category: [columns]}; `options` go to the estimator. Equal
+    data, parameters, versions and processor give equal bytes.
     """
-    with threadpool_limits(limits=1):
-        model = fitted(parquet_files(train), estimator, epochs, seed, alpha, chunk_rows)
-    return {"model.onnx": onnx_bytes(model, "flights_late", INPUTS)}
+    model, inputs = fitted(train, target, features, by_name(estimator, options, seed=seed), scale)
+    classes = [_plain(each) for each in model.classes_] if is_classifier(model) else None
+    about = {"estimator": estimator, "target": target, "rows": len(train), "columns": inputs}
+    about |= {} if classes is None else {"classes": classes}
+    return {"model.onnx": onnx_bytes(model, f"{target}_model", inputs, classes=classes), "model.json": about}
 
 
 def fitted(
-    files: list[Path], estimator: str, epochs: int, seed: int, alpha: float, chunk_rows: int
-) -> Pipeline:
-    """The transformation of the columns and the model behind it, as scikit-learn has them."""
-    if estimator not in ESTIMATORS:
-        raise ValueError(f"estimator is {estimator!r}; one of {', '.join(ESTIMATORS)} is needed")
-    kind, options = ESTIMATORS[estimator]
-    model = kind(alpha=alpha, random_state=seed, **options)
-    columns = prepared(files, chunk_rows)
-    for epoch in range(epochs):
-        order = np.random.default_rng([seed, epoch]).permutation(len(files))
-        for rows in tables([files[place] for place in order], [*FEATURES, LABEL], chunk_rows):
-            model.partial_fit(columns.transform(frame(rows)), answers(rows), classes=[0, 1])
-    return Pipeline([("columns", columns), ("model", model)])
+    rows: pd.DataFrame,
+    target: str,
+    features: Mapping[str, Sequence[str]],
+    model: BaseEstimator,
+    scale: str | None = "standard",
+) -> tuple[Pipeline, dict[str, str]]:
+    """The columns' preparation with `model` behind it, fitted; and the type of each column, for ONNX."""
+    inputs = input_types(rows, features)
+    whole = Pipeline([("columns", prepared(features, scale)), ("model", model)])
+    with threadpool_limits(limits=1):
+        whole.fit(frame(rows, inputs), answers(rows, target, model))
+    return whole, inputs
 
 
-def prepared(files: list[Path], chunk_rows: int) -> ColumnTransformer:
-    """Pass 1: the transformation of the columns, its statistics taken from these files alone.
-
-    Gaps survive scaling and become 0 after it, which is the mean of what was there.
-    """
-    scaler = StandardScaler()
-    seen: dict[str, set[Any]] = {name: set() for name in (*CODES, *WORDS)}
-    sample = pd.DataFrame()
-    for rows in tables(files, FEATURES, chunk_rows):
-        sample = frame(rows)
-        scaler.partial_fit(sample[list(NUMBERS)])
-        for name, values in seen.items():
-            values.update(rows[name].unique().to_pylist())
-    if sample.empty:
-        raise ValueError("there is no row to train on: every file is empty, or there is none")
-    gaps = SimpleImputer(strategy="constant", fill_value=0.0)
-    gaps.fit(scaler.transform(sample[list(NUMBERS)]))
-    fitted = {
-        "numbers": (Pipeline([("scale", scaler), ("gaps", gaps)]), NUMBERS),
-        "codes": (_indicators(CODES, seen, np.dtype(np.int64)).fit(sample[list(CODES)]), CODES),
-        "words": (_indicators(WORDS, seen, np.dtype(object)).fit(sample[list(WORDS)]), WORDS),
-    }
-    return _side_by_side(fitted, sample)
-
-
-def _indicators(names: tuple[str, ...], seen: dict[str, set[Any]], kind: np.dtype[Any]) -> OneHotEncoder:
-    """One 0/1 column a value; a value that training never saw is all zeros."""
-    values = [np.array(sorted(seen[name]), kind) for name in names]
-    return OneHotEncoder(categories=values, handle_unknown="ignore")
-
-
-def _side_by_side(fitted: dict[str, tuple[Any, tuple[str, ...]]], sample: pd.DataFrame) -> ColumnTransformer:
-    """The parts as one transformer, without fitting them again to one chunk.
-
-    A ColumnTransformer has no other way in than `fit`, which the parts sit through frozen.
-    """
-    parts = [(name, FrozenEstimator(part), list(columns)) for name, (part, columns) in fitted.items()]
-    whole = ColumnTransformer(parts, sparse_threshold=1.0).fit(sample)
-    whole.transformers_ = [
-        (name, getattr(part, "estimator", part), columns) for name, part, columns in whole.transformers_
+def prepared(features: Mapping[str, Sequence[str]], scale: str | None) -> ColumnTransformer:
+    """Columns to numbers, not fitted yet. Raises ValueError."""
+    if scale not in SCALERS:
+        raise ValueError(f"scale is {scale!r}; minmax, standard or null is needed")
+    numbers: list[tuple[str, Any]] = [("gaps", SimpleImputer(strategy="mean", keep_empty_features=True))]
+    scaler = SCALERS[scale]
+    if scaler is not None:
+        numbers.append(("scale", scaler()))
+    parts = [
+        ("number", Pipeline(numbers), list(features.get("number", ()))),
+        ("category", OneHotEncoder(handle_unknown="ignore"), list(features.get("category", ()))),
     ]
-    return whole
+    return ColumnTransformer([part for part in parts if part[2]], sparse_threshold=0.0)
 
 
-def frame(rows: pa.Table) -> pd.DataFrame:
-    """The features of `rows` with the types that the model file declares; gaps are NaN."""
-    numbers = {name: rows[name].to_numpy().astype(np.float64) for name in NUMBERS}
-    codes = {name: rows[name].to_numpy().astype(np.int64) for name in CODES}
-    words = {name: pd.Series(rows[name].to_numpy(), dtype=object) for name in WORDS}
-    return pd.DataFrame(numbers | codes | words)
+def input_types(rows: pd.DataFrame, features: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """What ONNX calls the type of each feature: numbers are float, categories int64 or string."""
+    unknown = sorted(set(features) - set(KINDS))
+    if unknown:
+        raise ValueError(f"features has {', '.join(unknown)}; only number and category are known")
+    names = [name for kind in KINDS for name in features.get(kind, ())]
+    if not names:
+        raise ValueError("features names no column; write features: {number: [age], category: [city]}")
+    missing = [name for name in names if name not in rows.columns]
+    if missing:
+        raise ValueError(f"there is no column {', '.join(missing)}; there are {', '.join(rows.columns)}")
+    whole = {name: pd.api.types.is_integer_dtype(rows[name]) for name in features.get("category", ())}
+    found = dict.fromkeys(features.get("number", ()), "float")
+    return found | {name: "int64" if integer else "string" for name, integer in whole.items()}
 
 
-def answers(rows: pa.Table) -> npt.NDArray[np.int64]:
-    """1 for late, 0 for not."""
-    labels: npt.NDArray[np.int64] = rows[LABEL].to_numpy().astype(np.int64)
-    return labels
+def frame(rows: pd.DataFrame, inputs: Mapping[str, str]) -> pd.DataFrame:
+    """The columns that a model takes, with its types: gaps are NaN in numbers, "" in texts."""
+    made: dict[str, Any] = {}
+    for name, kind in inputs.items():
+        column = rows[name]
+        if kind == "float":
+            made[name] = column.to_numpy(dtype=np.float64, na_value=np.nan)
+        elif kind == "int64":
+            made[name] = column.to_numpy(dtype=np.int64)
+        else:
+            made[name] = _texts(column)
+    return pd.DataFrame(made, columns=list(inputs))
+
+
+def _texts(column: pd.Series[Any]) -> npt.NDArray[Any]:
+    """As Arrow writes them, since that is how they arrive in `predict`: true, not True."""
+    values = pa.Array.from_pandas(column).cast(pa.string())
+    return np.array(pc.fill_null(values, "").to_pylist(), dtype=object)
+
+
+def answers(rows: pd.DataFrame, target: str, model: BaseEstimator) -> npt.NDArray[Any]:
+    """The target: floats for a regressor; whole numbers (also for true and false) or texts for a classifier."""
+    if target not in rows.columns:
+        raise ValueError(f"there is no column {target} to learn; there are {', '.join(rows.columns)}")
+    column = rows[target]
+    if rows.empty or column.isna().any():
+        raise ValueError(
+            f"{target} is missing in {int(column.isna().sum())} of {len(rows)} rows; a target is needed in all"
+        )
+    if not is_classifier(model):
+        return column.to_numpy(dtype=np.float64)
+    if pd.api.types.is_bool_dtype(column) or pd.api.types.is_integer_dtype(column):
+        return column.to_numpy(dtype=np.int64)
+    return column.astype(str).to_numpy(dtype=object)
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value

@@ -30,7 +30,7 @@ def weather(**params: Any) -> None:
 
 
 def _ingest(raw: Path, out: Path, params: Mapping[str, Any]) -> None:
-    from stages.ingest import ingest_csv
+    from stages.flights.ingest import ingest_csv
 
     for file in sorted(raw.glob("*.csv")):
         _save(out / f"{file.stem}.parquet", ingest_csv(file, **params))
@@ -38,7 +38,7 @@ def _ingest(raw: Path, out: Path, params: Mapping[str, Any]) -> None:
 
 def clean(**params: Any) -> None:
     """Flights and weather of each day to data/clean/{rows,counts}/*.parquet."""
-    from stages.clean import clean
+    from stages.flights.clean import clean
 
     for file in sorted((DATA / "ingest").glob("*.parquet")):
         observed = DATA / "weather" / file.name
@@ -48,7 +48,7 @@ def clean(**params: Any) -> None:
 
 def split(**params: Any) -> None:
     """data/clean/rows to data/split/{train,test,recent}/*.parquet."""
-    from stages.split import split
+    from stages.flights.split import split
 
     for file in sorted((DATA / "clean" / "rows").glob("*.parquet")):
         _save_parts("split", file.name, split(_load(file), **params))
@@ -56,7 +56,7 @@ def split(**params: Any) -> None:
 
 def train(**params: Any) -> None:
     """data/split/train to data/train/model.onnx."""
-    from stages.train import train
+    from stages.flights.train import train
 
     for name, content in train(DATA / "split" / "train", **params).items():
         _save(DATA / "train" / name, content)
@@ -64,7 +64,7 @@ def train(**params: Any) -> None:
 
 def evaluate(**params: Any) -> None:
     """Model and holdouts to data/evaluate/{metrics.json,…}."""
-    from stages.evaluate import evaluate
+    from stages.flights.evaluate import evaluate
 
     model, sides = DATA / "train" / "model.onnx", DATA / "split"
     results = evaluate(model, sides / "test", sides / "recent", DATA / "clean" / "counts", **params)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-FILE = Path(__file__).resolve().parents[2] / "pipelines" / "flights.yaml"
+FILE = Path(__file__).resolve().parents[3] / "pipelines" / "flights.yaml"
 STAGES: dict[str, dict[str, Any]] = yaml.safe_load(FILE.read_text(encoding="utf-8"))["stages"]
 
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from stages.clean import AFTER_DEPARTURE, KEY, clean
+from stages.flights.clean import AFTER_DEPARTURE, KEY, clean
 
 Day = Callable[[str], tuple[pa.Table, pa.Table]]
 

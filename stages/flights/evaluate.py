@@ -22,8 +22,8 @@ import onnxruntime
 import pyarrow as pa
 
 from stages.files import parquet_files, tables
-from stages.report import page
-from stages.scores import Scores
+from stages.flights.report import page
+from stages.flights.scores import Scores
 
 LABEL = "late"
 CHUNK_ROWS = 16384

@@ -6,8 +6,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from stages.columns import INSTANT, TYPES
-from stages.ingest import ingest_csv
+from stages.flights.columns import INSTANT, TYPES
+from stages.flights.ingest import ingest_csv
 
 
 def test_every_column_of_both_files_has_its_declared_type(raw: Path) -> None:

@@ -10,9 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from demo.data import files_by_day
-from stages.clean import clean
-from stages.ingest import ingest_csv
-from stages.split import split
+from stages.flights.clean import clean
+from stages.flights.ingest import ingest_csv
+from stages.flights.split import split
 
 DAYS = ("2013-01-01", "2013-02-12", "2013-06-30", "2013-10-15", "2013-12-02", "2013-12-31")
 KEY = ("carrier", "flight", "origin", "time_hour")

@@ -6,8 +6,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from stages.clean import clean
-from stages.split import places, split
+from stages.flights.clean import clean
+from stages.flights.split import split
+from stages.split import places
 
 KEY = ("carrier", "flight", "origin", "time_hour")
 Day = Callable[[str], tuple[pa.Table, pa.Table]]

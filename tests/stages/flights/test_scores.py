@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
-from stages.scores import Floats, Scores
+from stages.flights.scores import Floats, Scores
 
 Case = tuple[Floats, "np.ndarray[tuple[int], np.dtype[np.bool_]]"]
 

@@ -14,12 +14,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from stages.clean import AFTER_DEPARTURE, clean
-from stages.evaluate import probabilities
 from stages.files import parquet_files, tables
-from stages.train import ESTIMATORS, FEATURES, INPUTS, LABEL, NUMBERS, fitted, frame, train
+from stages.flights.clean import AFTER_DEPARTURE, clean
+from stages.flights.evaluate import probabilities
+from stages.flights.train import ESTIMATORS, FEATURES, INPUTS, LABEL, NUMBERS, fitted, frame, train
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 Day = Callable[[str], tuple[pa.Table, pa.Table]]
 
 
@@ -127,7 +127,7 @@ def test_what_cannot_be_trained_is_an_error(sides: Path, tmp_path: Path) -> None
 HASHES = """
 import hashlib, json, sys
 from pathlib import Path
-from stages.train import ESTIMATORS, train
+from stages.flights.train import ESTIMATORS, train
 models = [train(Path(sys.argv[1]), estimator=name)["model.onnx"] for name in ESTIMATORS]
 print(json.dumps([hashlib.md5(model).hexdigest() for model in models]))
 """
@@ -152,8 +152,8 @@ def test_the_bytes_are_equal_across_processes_hash_seeds_and_threads(sides: Path
 PEAKS = """
 import json, resource, sys
 from pathlib import Path
-from stages.train import train
-from stages.evaluate import evaluate
+from stages.flights.train import train
+from stages.flights.evaluate import evaluate
 
 def peak():
     # Linux hands ru_maxrss on through exec: there it may be the peak of the process that started us.

@@ -13,9 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 from sklearn import metrics
 
-from stages.evaluate import evaluate, probabilities
 from stages.files import parquet_files, tables
-from stages.train import train
+from stages.flights.evaluate import evaluate, probabilities
+from stages.flights.train import train
 
 
 @pytest.fixture(scope="module")
