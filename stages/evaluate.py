@@ -3,7 +3,7 @@
     metrics.json             {"validation": {…}, "holdout": {"rows": 395, "auc": 0.81, …}, "threshold": 0.21}
     report.html              all of it as one page, for a browser
     a regressor              predicted.png
-    two classes              roc.json, precision_recall.json, calibration.json, costs.json
+    two classes              roc.json, precision_recall.json, calibration.json, costs.json (with a cost), curves.png
     more classes             confusion.png
 
 Which it is, the model's outputs say: `prediction` or `probability`. With two classes `positive` says
@@ -27,6 +27,12 @@ from stages.pages import page, picture, table, turned
 from stages.pictures import COLOURS, QUIET, drawing, labelled, png
 from stages.predict import classes, run, session_of
 
+CURVES = {
+    "roc.json": ("ROC", "recall"),
+    "precision_recall.json": ("Precision and recall", "precision"),
+    "calibration.json": ("Calibration", "share of positives"),
+    "costs.json": ("Cost of the mistakes on validation", "cost"),
+}
 MISTAKES = ("false_positive", "false_negative")
 
 Array = npt.NDArray[Any]
@@ -148,6 +154,7 @@ def _binary(
                 + found[side]["false_negatives"] * cost["false_negative"],
                 measures.DIGITS,
             )
+            found[side]["base_cost"] = _base_cost(y[side], cost)
         curves["costs.json"] = _costs(y["validation"], scores["validation"], cost)
     shown = _curves(curves, threshold)
     parts = [
@@ -162,6 +169,14 @@ def _binary(
         "curves.png": shown,
         "report.html": report,
     }
+
+
+def _base_cost(y: Array, cost: Mapping[str, float]) -> float:
+    """What it costs to call all rows the same, whichever is cheaper."""
+    came = int(y.sum())
+    return round(
+        min(came * cost["false_negative"], (len(y) - came) * cost["false_positive"]), measures.DIGITS
+    )
 
 
 def _together(
@@ -191,7 +206,6 @@ def _curves(curves: Mapping[str, list[dict[str, float]]], threshold: float) -> b
     with drawing(9, 4 * ((len(curves) + 1) // 2)) as figure:
         every = figure.subplots((len(curves) + 1) // 2, 2, squeeze=False).ravel()
         for axes, (file, rows) in zip(every, curves.items(), strict=False):
-            title = file.removesuffix(".json").replace("_", " ")
             x, *lines = rows[0] if rows else ("",)
             for colour, name in zip(COLOURS, lines, strict=False):
                 look = (
@@ -202,7 +216,7 @@ def _curves(curves: Mapping[str, list[dict[str, float]]], threshold: float) -> b
                 axes.plot([row[x] for row in rows], [row[name] for row in rows], label=name, **look)
             if x == "threshold":
                 axes.axvline(threshold, color=QUIET, linestyle=":", label=f"chosen: {threshold:g}")
-            labelled(axes, title, x.replace("_", " "), "")
+            labelled(axes, CURVES[file][0], x.replace("_", " "), CURVES[file][1])
             if lines:
                 axes.legend()
         for axes in every[len(curves) :]:

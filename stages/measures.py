@@ -28,7 +28,10 @@ Metrics = dict[str, float]
 def regression(y: Floats, predicted: Floats) -> Metrics:
     """Errors in the units of the target, and beside them those of always saying the mean."""
     errors, spread = predicted - y, y - y.mean()
-    found = {"rmse": float(np.sqrt(np.mean(errors**2))), "mae": float(np.mean(np.abs(errors)))}
+    found: dict[str, float] = {
+        "rmse": float(np.sqrt(np.mean(errors**2))),
+        "mae": float(np.mean(np.abs(errors))),
+    }
     found |= {
         "base_rmse": float(np.sqrt(np.mean(spread**2))),
         "base_mae": float(np.mean(np.abs(y - np.median(y)))),
@@ -49,7 +52,11 @@ def binary(y: Whole, score: Floats, threshold: float) -> Metrics:
     }
     hits, alarms, misses, quiet = counts.values()
     share = float(y.mean())
-    found = {"base_rate": share, "base_accuracy": max(share, 1 - share), "accuracy": (hits + quiet) / len(y)}
+    found: dict[str, float] = {
+        "base_rate": share,
+        "base_accuracy": max(share, 1 - share),
+        "accuracy": (hits + quiet) / len(y),
+    }
     for name, part, whole in (
         ("precision", hits, hits + alarms),
         ("recall", hits, hits + misses),
@@ -62,7 +69,7 @@ def binary(y: Whole, score: Floats, threshold: float) -> Metrics:
         found["auc"] = auc(y, score)
     found |= {
         "log_loss": log_loss(y, np.column_stack([1 - score, score])),
-        "brier": np.mean((score - y) ** 2),
+        "brier": float(np.mean((score - y) ** 2)),
     }
     return {"rows": len(y)} | counts | _rounded(found)
 
@@ -72,7 +79,7 @@ def several(y: Whole, probability: Floats) -> Metrics:
     table = confusion(y, probability.argmax(axis=1), probability.shape[1])
     hits, said, came = np.diag(table), table.sum(axis=0), table.sum(axis=1)
     there = came > 0
-    found = {
+    found: dict[str, float] = {
         "accuracy": hits.sum() / len(y),
         "base_accuracy": came.max() / len(y),
         "precision": np.mean((hits / np.maximum(said, 1))[there]),
@@ -116,8 +123,7 @@ def roc(y: Whole, score: Floats) -> dict[float, float]:
     """True positive rate at each false positive rate of a grid; straight between thresholds."""
     _, hits, alarms = counts_by_threshold(y, score)
     at = np.linspace(0, 1, CURVE_POINTS)
-    x, first = np.unique(np.append(0, alarms)[::-1] / alarms[-1], return_index=True)
-    found = np.interp(at, x, (np.append(0, hits)[::-1] / hits[-1])[first])
+    found = np.interp(at, np.append(0, alarms) / alarms[-1], np.append(0, hits) / hits[-1])
     return dict(zip(_list(at), _list(found), strict=True))
 
 

@@ -31,7 +31,7 @@ def sigmoid(train: pd.DataFrame, *, target: str, feature: str, positive: str | i
     """The curve that fits `target` being `positive` best, without a penalty. Raises ValueError."""
     rows = train[[feature, target]].dropna()
     x = rows[feature].to_numpy(dtype=np.float64)
-    y = (rows[target].astype(str) == str(positive)).to_numpy(dtype=np.int64)
+    y = (rows[target].astype(str) == str(positive)).to_numpy().astype(np.int64)
     if not 0 < y.sum() < len(y):
         raise ValueError(
             f"{target} is {positive} in {y.sum()} of {len(y)} rows; both kinds of row are needed"
