@@ -51,7 +51,7 @@ def _kind(name: str) -> type[BaseEstimator]:
         if isinstance(found, type) and issubclass(found, BaseEstimator):
             return found
     names = [
-        each for module in MODULES for each in import_module(f"sklearn.{module}").__all__ if each[0].isupper()
+        name for module in MODULES for name in dir(import_module(f"sklearn.{module}")) if name[0].isupper()
     ]
     near = get_close_matches(name, names, n=3)
     advice = (

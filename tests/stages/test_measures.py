@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from sklearn import metrics
@@ -11,7 +13,7 @@ from stages import measures
 RANDOM = np.random.default_rng(3)
 Y = RANDOM.integers(0, 2, 400)
 # With ties, as trees and rounding make them.
-SCORE = np.round(np.clip(0.35 * Y + 0.7 * RANDOM.random(400), 0.01, 0.99), 2)
+SCORE: measures.Floats = np.clip(0.35 * Y + 0.7 * RANDOM.random(400), 0.01, 0.99).round(2).astype(np.float64)
 
 
 def test_regression() -> None:
@@ -85,11 +87,15 @@ def test_precision_and_recall() -> None:
 
 
 def test_calibration() -> None:
-    curve = measures.calibration(Y, SCORE)
-    for middle, share in curve.items():
-        inside = (middle - 0.05 - 1e-9 <= SCORE) & (middle + 0.05 - 1e-9 > SCORE)
-        assert share == pytest.approx(Y[inside].mean(), abs=0.06)
-        assert inside.sum() >= measures.FEWEST - 3
+    score = RANDOM.random(400) ** 2
+    curve = measures.calibration(Y, score)
+    ends = np.linspace(0, 1, 11)
+    for low, high in pairwise(ends):
+        inside = (score >= low) & (score < high)
+        middle = round((low + high) / 2, 6)
+        assert (middle in curve) == (inside.sum() >= measures.FEWEST)
+        if middle in curve:
+            assert curve[middle] == pytest.approx(Y[inside].mean(), abs=1e-6)
 
 
 @pytest.mark.parametrize("prices", [(1.0, 1.0), (1.0, 5.0), (10.0, 1.0), (1.0, 0.0), (0.0, 1.0)])

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -22,15 +25,15 @@ def test_the_other_sign_is_the_mirror_image(w: float, b: float) -> None:
 
 @pytest.mark.parametrize(("w", "b"), LINES)
 @pytest.mark.parametrize("curve", [probability, mirrored])
-def test_the_inflection_is_where_both_are_one_half(w: float, b: float, curve: type[probability]) -> None:  # type: ignore[valid-type]
+def test_the_inflection_is_where_both_are_one_half(w: float, b: float, curve: Callable[..., Any]) -> None:
     turn = -b / w
     x = np.linspace(turn - 3 / abs(w), turn + 3.1 / abs(w), 20_001)
-    bend = np.diff(curve(x, w, b), 2)  # type: ignore[misc]
+    bend = np.diff(curve(x, w, b), 2)
     (changes,) = np.nonzero(np.diff(np.sign(bend[np.abs(bend) > 1e-15])))
     assert len(changes) == 1
     found = x[1:-1][np.abs(bend) > 1e-15][changes[0]]
     assert found == pytest.approx(turn, abs=2 * (x[1] - x[0]))
-    assert curve(np.array([found]), w, b)[0] == pytest.approx(0.5, abs=1e-3)  # type: ignore[misc]
+    assert curve(np.array([found]), w, b)[0] == pytest.approx(0.5, abs=1e-3)
 
 
 def rows(seed: int = 1) -> pd.DataFrame:
@@ -39,7 +42,7 @@ def rows(seed: int = 1) -> pd.DataFrame:
     return pd.DataFrame({"rate": x, "no": (random.random(900) < probability(x, 0.1, -5.0)).astype(int)})
 
 
-def newton(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:  # type: ignore[type-arg]
+def newton(x: Any, y: Any) -> tuple[float, float]:
     """The same likelihood, climbed by Newton's steps."""
     inputs, weights = np.column_stack([x, np.ones(len(x))]), np.zeros(2)
     for _ in range(30):
