@@ -7,7 +7,7 @@
             a transformer   features: float[?,?]
 
 What skl2onnx would let vary is fixed here: the graph's name (a random one otherwise), the newest
-operator sets to use, the version of the format, the name and version of the producer, documentation.
+operator sets to use and their order, the version of the format, the name and version of the producer, documentation.
 Probabilities are a plain array, not a list of dicts (no "zipmap"). Facts that whoever runs the model
 needs are in the file's metadata: `classes`, a JSON list, is what the columns of `probability` mean.
 """
@@ -23,6 +23,7 @@ from onnx import ModelProto, checker
 from skl2onnx import convert_sklearn
 from skl2onnx.common.data_types import FloatTensorType, Int64TensorType, StringTensorType
 from sklearn.base import BaseEstimator, is_classifier, is_clusterer, is_regressor
+from sklearn.pipeline import Pipeline
 
 OPSETS = {"": 21, "ai.onnx.ml": 3}
 IR_VERSION = 10
@@ -43,18 +44,23 @@ def onnx_bytes(
     """The ONNX file of a fitted `model`; `inputs` maps each column to float, int64 or string.
 
     Outputs are those above for the kind of model, unless `outputs` says others; `classes` goes
-    into the metadata.
+    into the metadata. Raises ValueError for a model that has no such form.
     """
     options = {"zipmap": False} if is_classifier(model) else None
     wanted = outputs_of(model) if outputs is None else outputs
-    exported = convert_sklearn(
-        model,
-        name=name,
-        initial_types=[(column, TENSORS[kind]([None, 1])) for column, kind in inputs.items()],
-        final_types=[(column, TENSORS[kind](list(shape))) for column, (kind, shape) in wanted.items()],
-        options=options,
-        target_opset=OPSETS,
-    )
+    try:
+        exported = convert_sklearn(
+            model,
+            name=name,
+            initial_types=[(column, TENSORS[kind]([None, 1])) for column, kind in inputs.items()],
+            final_types=[(column, TENSORS[kind](list(shape))) for column, (kind, shape) in wanted.items()],
+            options=options,
+            target_opset=OPSETS,
+        )
+    except (NotImplementedError, RuntimeError, TypeError, ValueError) as error:
+        kind = type(model[-1] if isinstance(model, Pipeline) else model).__name__
+        why = str(error).partition("\n")[0][:200]
+        raise ValueError(f"{kind} cannot be written as ONNX; choose another estimator: {why}") from error
     return fixed_bytes(exported, name, {} if classes is None else {"classes": list(classes)})
 
 
@@ -92,3 +98,7 @@ def _fix(exported: ModelProto, name: str) -> None:
     for part in (exported, exported.graph, *exported.graph.node):
         part.ClearField("doc_string")
     exported.ClearField("metadata_props")
+    # skl2onnx has them in a set, whose order changes with the hash seed.
+    opsets = sorted(exported.opset_import, key=lambda opset: opset.domain)
+    exported.ClearField("opset_import")
+    exported.opset_import.extend(opsets)

@@ -7,11 +7,12 @@ import pandas as pd
 import pytest
 from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
+from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
-from stages.onnx_export import IR_VERSION, OPSETS, onnx_bytes
+from stages.onnx_export import IR_VERSION, OPSETS, fixed_bytes, onnx_bytes
 
 
 @pytest.fixture(scope="module")
@@ -64,3 +65,22 @@ def test_each_kind_of_model_has_its_outputs() -> None:
 def test_facts_go_into_the_metadata(model: Pipeline) -> None:
     exported = onnx.load_from_string(onnx_bytes(model, "tens", {"a": "float"}, classes=["nö", "ja"]))
     assert {each.key: each.value for each in exported.metadata_props} == {"classes": '["nö", "ja"]'}
+
+
+def test_the_order_of_the_operator_sets_does_not_hang_on_a_hash_seed(model: Pipeline) -> None:
+    exported = onnx.load_from_string(onnx_bytes(model, "tens", {"a": "float"}))
+    reversed_opsets = list(exported.opset_import)[::-1]
+    other = onnx.ModelProto.FromString(exported.SerializeToString())
+    other.ClearField("opset_import")
+    other.opset_import.extend(reversed_opsets)
+    assert len(reversed_opsets) == 2
+    assert fixed_bytes(other, "tens") == fixed_bytes(exported, "tens")
+
+
+def test_a_model_without_such_a_form_is_named() -> None:
+    x = np.arange(40.0).reshape(-1, 1)
+    model = Pipeline([("model", HistGradientBoostingRegressor(max_iter=2, min_samples_leaf=2))])
+    with pytest.raises(
+        ValueError, match="HistGradientBoostingRegressor cannot be written as ONNX; choose another"
+    ):
+        onnx_bytes(model.fit(x, x[:, 0]), "none", {"a": "float"})
