@@ -97,10 +97,11 @@ def descend(
     weights = np.full(inputs.shape[1], float(initial))
     path = [weights.copy()]
     for rate, order in zip(rates, orders, strict=True):
-        for row in order:
-            error = inputs[row] @ weights - y[row]
-            slope = error if loss == "squared" else np.sign(error)
-            weights -= rate * slope * inputs[row]
+        with np.errstate(over="ignore", invalid="ignore"):
+            for row in order:
+                error = inputs[row] @ weights - y[row]
+                slope = error if loss == "squared" else np.sign(error)
+                weights -= rate * slope * inputs[row]
         if not np.isfinite(weights).all():
             raise ValueError(
                 f"the weights grew beyond all bounds in epoch {len(path)}; make learning_rate smaller"

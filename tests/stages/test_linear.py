@@ -133,7 +133,6 @@ def test_two_runs_give_the_same_bytes(given: dict[str, Any], loss: str) -> None:
         ({"learning_rate": 1e6}, "make learning_rate smaller"),
     ],
 )
-@pytest.mark.filterwarnings("ignore:overflow:RuntimeWarning", "ignore:invalid value:RuntimeWarning")
 def test_what_cannot_be_learnt_says_why(given: dict[str, Any], options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         learn(**given, **({"target": "sales", "features": ["price"]} | options))
