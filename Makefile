@@ -17,7 +17,7 @@ WORKERS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); echo $
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DVC_NO_ANALYTICS := 1
 
-.PHONY: help setup run one-more-day test test-all check format reproduce-all torture bench docs lock clean
+.PHONY: help setup run one-more-day course test test-all check format reproduce-all torture bench docs lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1|\2/p' Makefile | awk -F'|' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -30,6 +30,9 @@ run: setup ## the reference pipeline on real data: source datasets, run, metrics
 
 one-more-day: setup ## put one more day of flights and run again: one datum each, the rest reused
 	@$(BIN)/python -m demo one-more-day
+
+course: setup ## the pipelines of the course: their data, run, metrics; ARGS="iris vision" for some of them
+	@$(BIN)/python -m demo course $(ARGS)
 
 test: setup ## all tests, under the environment's Python
 	@$(BIN)/python -m compileall -q src/trunkline # once, not in each of two thousand processes

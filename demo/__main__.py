@@ -1,4 +1,4 @@
-"""`python -m demo run` and `python -m demo one-more-day`: what the Makefile calls."""
+"""`python -m demo run`, `one-more-day` and `course`: what the Makefile calls."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from subprocess import CalledProcessError
 
+from demo.course import PIPELINES, course
 from demo.data import SourceError
 from demo.first_run import first_run
 from demo.one_more_day import NotYetError, one_more_day
@@ -16,17 +17,24 @@ from demo.shell import CommandError
 def main() -> int:
     """The exit code: that of the command that failed, 1 where the data is not what it must be."""
     parser = argparse.ArgumentParser(
-        prog="python -m demo", description="The reference pipeline on real data."
+        prog="python -m demo", description="The pipelines of this repository on real data."
     )
-    parser.add_argument("what", choices=["run", "one-more-day"])
+    parser.add_argument("what", choices=["run", "one-more-day", "course"])
+    parser.add_argument("pipelines", nargs="*", help="course: these of its pipelines; all, if none is named")
     parser.add_argument(
         "--no-comparison", action="store_true", help="one-more-day without the run of plain DVC"
     )
+    parser.add_argument("--no-course", action="store_true", help="run without the data of the course")
     chosen = parser.parse_args()
+    unknown = sorted({*chosen.pipelines} - {*PIPELINES})
+    if unknown or (chosen.pipelines and chosen.what != "course"):
+        parser.error(f"of the course are {', '.join(PIPELINES)}; not {', '.join(unknown) or chosen.what}")
     root = Path.cwd()
     try:
         if chosen.what == "run":
-            first_run(root)
+            first_run(root, course=not chosen.no_course)
+        elif chosen.what == "course":
+            course(root, chosen.pipelines or PIPELINES)
         else:
             one_more_day(root, compare=not chosen.no_comparison)
     except (SourceError, NotYetError) as error:

@@ -58,7 +58,7 @@ def write(root: Path) -> dict[str, int]:
         days = files_by_day(name)
         if _oid(days) != pointer(root, name).oid:
             days = {day: text for day, text in days.items() if day != HELD_BACK}
-        written[name] = sum(_put(root, f"data/{name}/{day}.csv", text) for day, text in days.items())
+        written[name] = sum(put(root, f"data/{name}/{day}.csv", text) for day, text in days.items())
     return written
 
 
@@ -69,7 +69,7 @@ def day_files(day: str, root: Path) -> dict[str, Path]:
         text = files_by_day(name).get(day)
         if text is None:
             raise SourceError(f"there is no {day} in the data: a day of 2013 is needed, like {HELD_BACK}")
-        _put(root, f"{APART.as_posix()}/{name}/{day}.csv", text)
+        put(root, f"{APART.as_posix()}/{name}/{day}.csv", text)
         paths[name] = root / APART / name / f"{day}.csv"
     return paths
 
@@ -122,8 +122,10 @@ def _package_file(name: str) -> str:
         return archive.read("flights.csv").decode()
 
 
-def _put(root: Path, path: str, text: bytes) -> bool:
-    """Whether the file had to be written. Never half a file, never through a link into a cache."""
+def put(root: Path, path: str, text: bytes) -> bool:
+    """Write a file unless it is like that already; whether it had to be. Never half a file, never through a
+    link into a cache.
+    """
     file = root / path
     if file.exists() and file.read_bytes() == text:
         return False

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from demo import data, numbers
+from demo.course import title, write
 from demo.shell import trunkline, typed
 from demo.verdict import verdict
 
@@ -12,27 +13,34 @@ MODEL = Path("data/flights/train/model.onnx")
 REPORT = Path("data/flights/evaluate/report.html")
 
 
-def first_run(root: Path) -> None:
-    """Write and check the sources, run `flights`, show the result. Raises SourceError, CommandError."""
+def first_run(root: Path, *, course: bool = True) -> None:
+    """Write and check the sources, run `flights`, show the result. Raises SourceError, CommandError.
+
+    The data of the course is written last, for a bare `dvc repro` to find it: what comes before is
+    there even where nothing can be downloaded.
+    """
     _sources(root)
-    _title("the pipeline")
+    title("the pipeline")
     trunkline(root, "run", "flights")
-    _title("how good the model is, on flights that it never saw")
+    title("how good the model is, on flights that it never saw")
     print(numbers.beside_base(numbers.read(root)))
     print(f"\n  recent is the one to believe: docs/flights.md says why. As a page: {REPORT}")
-    _title("where the model comes from")
+    title("where the model comes from")
     print(f"  {MODEL}, {(root / MODEL).stat().st_size:,} bytes\n", flush=True)
     trunkline(root, "lineage", str(MODEL))
     print(f"\n{verdict(root)}")
-    _title("three things to type next")
+    title("three things to type next")
     commands = _next(root)
     width = max(len(command) for command, _ in commands)
     for command, meaning in commands:
         print(f"  {command:{width}}  {meaning}")
+    if course:
+        title("the data of the course, for `make course` and `dvc repro`")
+        write(root)
 
 
 def _sources(root: Path) -> None:
-    _title("the data: every departure from New York in 2013, and the weather")
+    title("the data: every departure from New York in 2013, and the weather")
     written = data.write(root)
     for name, version in data.verify(root).items():
         print(
@@ -50,7 +58,3 @@ def _next(root: Path) -> list[tuple[str, str]]:
         (typed(root, "lineage", str(MODEL), "--json"), "the same lineage, for programs"),
         (typed(root, "init", "../mine"), "a project for your own data: section 2 of the README"),
     ]
-
-
-def _title(text: str) -> None:
-    print(f"\n== {text}", flush=True)
