@@ -19,7 +19,6 @@ puts the rest into the ONNX file:
 from __future__ import annotations
 
 import io
-import json
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,8 @@ import onnx
 from PIL import Image, ImageDraw, ImageFont
 
 from stages.graph import Graph
-from stages.vision import open_model, rgb
+from stages.predict import classes, session_of
+from stages.vision import rgb
 
 SIZE = 416
 STRIDES = (8, 16, 32)
@@ -81,8 +81,8 @@ def detector(
 def detect(model: Path, image: Path, *, width: int = 3) -> dict[str, Any]:
     """`<image>.json`, what was found, the surest first, and `<image>.png`, with boxes `width` pixels wide."""
     pixels = rgb(image)
-    session = open_model(model)
-    names = json.loads(session.get_modelmeta().custom_metadata_map["classes"])
+    session = session_of(model.read_bytes())
+    names = classes(session) or COCO
     boxes, scores, labels = session.run(["boxes", "scores", "labels"], {"image": pixels})
     found = [
         {"label": names[label], "score": round(float(score), 6), "box": [round(float(v), 1) for v in box]}

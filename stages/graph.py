@@ -11,17 +11,16 @@ graphs are equal bytes.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import onnx
-from onnx import TensorProto, checker, helper, numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 
-OPSET = 21
-IR_VERSION = 10
+from stages.onnx_export import OPSETS, fixed_bytes
+
 TYPES = {
     "float": TensorProto.FLOAT,
     "int64": TensorProto.INT64,
@@ -128,19 +127,10 @@ class Graph:
     def model(self, classes: Sequence[str] | None = None) -> bytes:
         """The ONNX file; names of classes become the metadata `classes`, a JSON list."""
         graph = helper.make_graph(self.nodes, self._name, self._inputs, self._outputs, self.constants)
-        model = helper.make_model(
-            graph,
-            opset_imports=[
-                helper.make_opsetid("", OPSET),
-                *(helper.make_opsetid(domain, 1) for domain in sorted(self._domains)),
-            ],
-            ir_version=IR_VERSION,
-            producer_name="trunkline",
-        )
-        if classes is not None:
-            helper.set_model_props(model, {"classes": json.dumps(list(classes), ensure_ascii=False)})
-        checker.check_model(model, full_check=True)
-        return bytes(model.SerializeToString(deterministic=True))
+        versions = [helper.make_opsetid("", OPSETS[""])]
+        versions += [helper.make_opsetid(domain, 1) for domain in sorted(self._domains)]
+        model = helper.make_model(graph, opset_imports=versions)
+        return fixed_bytes(model, self._name, {} if classes is None else {"classes": list(classes)})
 
     def _new(self) -> str:
         self._count += 1

@@ -9,10 +9,11 @@ which `split` deals out rows.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 
 import pyarrow as pa
+
+from stages.split import places
 
 
 def sample(rows: pa.Table, *, share: float = 0.1, key: Sequence[str] = (), seed: int = 7) -> pa.Table:
@@ -22,11 +23,5 @@ def sample(rows: pa.Table, *, share: float = 0.1, key: Sequence[str] = (), seed:
     missing = [name for name in key if name not in rows.column_names]
     if missing:
         raise ValueError(f"there is no column {', '.join(missing)}; there are {', '.join(rows.column_names)}")
-    columns = [rows[name].to_pylist() for name in key or rows.column_names]
-    return rows.filter(pa.array([_place(values, seed) < share for values in zip(*columns, strict=True)]))
-
-
-def _place(values: tuple[object, ...], seed: int) -> float:
-    """A number from 0 up to 1, evenly spread."""
-    digest = hashlib.blake2b(repr((seed, values)).encode(), digest_size=8, person=b"sample").digest()
-    return (int.from_bytes(digest, "big") >> 11) / (1 << 53)
+    drawn = places(rows, key or rows.column_names, f"sample {seed}\x1e")
+    return rows.filter(pa.array([place < share for place in drawn], pa.bool_()))

@@ -25,7 +25,7 @@ from tokenizers import Tokenizer
 from stages.beside import side_by_side
 from stages.graph import Graph
 from stages.heads import fitted
-from stages.vision import open_model
+from stages.predict import session_of
 
 Floats = npt.NDArray[np.float32]
 
@@ -35,7 +35,7 @@ def embed(model: Path, tokenizer: Path, rows: pa.Table, *, longest: int = 48) ->
     words = Tokenizer.from_file(str(tokenizer))
     words.enable_truncation(longest)
     words.no_padding()
-    session = open_model(model)
+    session = session_of(model.read_bytes())
     points = [_embedded(session, words.encode(text).ids) for text in rows["text"].to_pylist()]
     return pa.table({"label": rows["label"], "embedding": pa.array(points, pa.list_(pa.float32()))})
 
@@ -77,7 +77,7 @@ def compare(
 
 def probability(model: Path, **inputs: npt.NDArray[Any]) -> Floats:
     """What a classifier's file says of these rows."""
-    answer: Floats = open_model(model).run(["probability"], inputs)[0]
+    answer: Floats = session_of(model.read_bytes()).run(["probability"], inputs)[0]
     return answer
 
 

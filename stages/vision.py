@@ -23,10 +23,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
 from PIL import Image
 
 from stages.graph import Graph
+from stages.predict import classes, session_of
 from stages.weights import Array, tensors
 
 EPSILON = 1e-3  # of the network's batch normalisations
@@ -62,22 +62,17 @@ def classifier(
 def classify(model: Path, image: Path, *, top: int = 5) -> dict[str, Any]:
     """`<image>.json`: the likeliest classes of a picture, the likeliest first."""
     pixels = rgb(image)
-    session = open_model(model)
-    names = json.loads(session.get_modelmeta().custom_metadata_map["classes"])
+    session = session_of(model.read_bytes())
+    names = classes(session) or []
     probability = session.run(["probability"], {"image": pixels})[0][0]
     best = np.argsort(-probability, kind="stable")[:top]
-    classes = [
+    likeliest = [
         {"label": names[i], "class": int(i), "probability": round(float(probability[i]), 6)} for i in best
     ]
     _, height, width, _ = pixels.shape
-    return {f"{image.stem}.json": {"image": image.name, "width": width, "height": height, "classes": classes}}
-
-
-def open_model(model: Path) -> onnxruntime.InferenceSession:
-    """An ONNX file, to be run on one thread: sums are then added in one order, whatever the machine does."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    return onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+    return {
+        f"{image.stem}.json": {"image": image.name, "width": width, "height": height, "classes": likeliest}
+    }
 
 
 def rgb(image: Path) -> npt.NDArray[np.uint8]:

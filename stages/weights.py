@@ -34,7 +34,7 @@ class _Storage(NamedTuple):
 
     key: str
     kind: np.dtype[Any]
-    count: int
+    length: int
 
 
 class _Tensor(NamedTuple):
@@ -94,16 +94,16 @@ def _tensor(storage: Any, start: int, shape: tuple[int, ...], steps: tuple[int, 
     if not isinstance(storage, _Storage):
         raise pickle.UnpicklingError("it makes a tensor of something that is no storage")
     last = start + sum((size - 1) * step for size, step in zip(shape, steps, strict=True))
-    if start < 0 or min((*shape, *steps, 0)) < 0 or (0 not in shape and last >= storage.count):
+    if start < 0 or min((*shape, *steps, 0)) < 0 or (0 not in shape and last >= storage.length):
         raise pickle.UnpicklingError("a tensor reaches beyond its storage")
     return _Tensor(storage, start, tuple(shape), tuple(steps))
 
 
 def _numbers(stream: BinaryIO, storage: _Storage) -> Array:
     count = int.from_bytes(stream.read(8), "little")
-    data = stream.read(storage.count * storage.kind.itemsize) if count == storage.count else b""
-    if len(data) != storage.count * storage.kind.itemsize:
-        raise pickle.UnpicklingError(f"storage {storage.key} has not the {storage.count} numbers it should")
+    data = stream.read(storage.length * storage.kind.itemsize) if count == storage.length else b""
+    if len(data) != storage.length * storage.kind.itemsize:
+        raise pickle.UnpicklingError(f"storage {storage.key} has not the {storage.length} numbers it should")
     return np.frombuffer(data, storage.kind)
 
 
