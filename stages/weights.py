@@ -13,9 +13,11 @@ about the machine, the tensors, the keys of the storages (a pickle each), then t
 
 from __future__ import annotations
 
+import os
 import pickle
 from collections import OrderedDict
 from collections.abc import Mapping
+from math import prod
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -51,7 +53,15 @@ def tensors(file: Path) -> dict[str, Array]:
     try:
         with file.open("rb") as stream:
             return _read(stream)
-    except (pickle.UnpicklingError, EOFError, AttributeError, IndexError, KeyError, TypeError) as error:
+    except (
+        pickle.UnpicklingError,
+        EOFError,
+        AttributeError,
+        IndexError,
+        KeyError,
+        TypeError,
+        ValueError,
+    ) as error:
         raise ValueError(f"{file.name} is no file of tensors: {error}") from error
 
 
@@ -94,17 +104,20 @@ def _tensor(storage: Any, start: int, shape: tuple[int, ...], steps: tuple[int, 
     if not isinstance(storage, _Storage):
         raise pickle.UnpicklingError("it makes a tensor of something that is no storage")
     last = start + sum((size - 1) * step for size, step in zip(shape, steps, strict=True))
-    if start < 0 or min((*shape, *steps, 0)) < 0 or (0 not in shape and last >= storage.length):
+    inside = start >= 0 and min((*shape, *steps, 0)) >= 0 and (0 in shape or last < storage.length)
+    if not inside or prod(shape) > storage.length:
         raise pickle.UnpicklingError("a tensor reaches beyond its storage")
     return _Tensor(storage, start, tuple(shape), tuple(steps))
 
 
 def _numbers(stream: BinaryIO, storage: _Storage) -> Array:
     count = int.from_bytes(stream.read(8), "little")
-    data = stream.read(storage.length * storage.kind.itemsize) if count == storage.length else b""
-    if len(data) != storage.length * storage.kind.itemsize:
+    size, here = storage.length * storage.kind.itemsize, stream.tell()
+    left = stream.seek(0, os.SEEK_END) - here
+    if count != storage.length or not 0 <= size <= left:
         raise pickle.UnpicklingError(f"storage {storage.key} has not the {storage.length} numbers it should")
-    return np.frombuffer(data, storage.kind)
+    stream.seek(here)
+    return np.frombuffer(stream.read(size), storage.kind)
 
 
 def _view(numbers: Array, tensor: _Tensor) -> Array:
