@@ -97,7 +97,7 @@ def by_hand(x: Array, weights: dict[str, Any]) -> tuple[Array, Array]:
             weights[f"{norm}.{part}"].astype(np.float64)[:, None, None]
             for part in ("weight", "bias", "running_mean", "running_var")
         )
-        y = gamma * (y - mean) / np.sqrt(variance + 0.001) + beta
+        y = np.asarray(gamma * (y - mean) / np.sqrt(variance + 0.001) + beta)
         return np.clip(y, 0, 6) if bounded else y
 
     x = layer(x, "_conv_stem", "_bn0", 2)
@@ -134,7 +134,8 @@ def seen(image: npt.NDArray[np.uint8], size: int) -> Array:
     graph.name(vision.picture(graph, size, 0.875, 127.0, 128.0), "x")
     graph.output("x", [1, 3, size, size])
     session = onnxruntime.InferenceSession(graph.model())
-    return np.asarray(session.run(["x"], {"image": image[None]})[0][0], np.float64)
+    shown: Array = session.run(["x"], {"image": image[None]})[0][0].astype(np.float64)
+    return shown
 
 
 @pytest.mark.parametrize(("height", "width"), [(300, 451), (97, 64), (512, 512), (20, 33), (24, 24)])

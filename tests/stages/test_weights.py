@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from stages.weights import tensors
@@ -21,7 +22,7 @@ def saved(path: Path, state: Any, storages: list[Storage]) -> Path:
 
 
 def test_tensors_come_back_with_their_types_and_shapes(tmp_path: Path) -> None:
-    arrays = {
+    arrays: dict[str, npt.NDArray[Any]] = {
         "kernel": np.arange(24, dtype=np.float32).reshape(2, 3, 4),
         "half": np.array([0.5, -2], np.float16),
         "batches": np.array(9, np.int64),

@@ -30,7 +30,8 @@ class Tensor:
     def __init__(
         self, storage: Storage, start: int = 0, shape: tuple[int, ...] = (), steps: tuple[int, ...] = ()
     ) -> None:
-        self.arguments = (storage, start, shape, steps, False, OrderedDict())
+        hooks: OrderedDict[str, Any] = OrderedDict()
+        self.arguments = (storage, start, shape, steps, False, hooks)
 
     def __reduce__(self) -> Any:
         return sys.modules["torch._utils"].__dict__["_rebuild_tensor_v2"], self.arguments
