@@ -14,6 +14,8 @@ import numpy.typing as npt
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
+from stages import measures
+
 Floats = npt.NDArray[np.floating[Any]]
 
 
@@ -62,11 +64,9 @@ def fitted(
     return _folded(best, mean, deviation, report)
 
 
-def log_loss(model: LogisticRegression, features: Floats, answers: Sequence[Any]) -> float:
-    """The mean of -log p(right class)."""
-    places = np.searchsorted(model.classes_, answers)
-    chances = model.predict_log_proba(features)[np.arange(len(places)), places]
-    return float(-chances.mean())
+def log_loss(model: LogisticRegression, features: Any, answers: Sequence[Any]) -> float:
+    """The mean of -log of what the model gives the right class."""
+    return measures.log_loss(np.searchsorted(model.classes_, answers), model.predict_proba(features))
 
 
 def _folded(model: LogisticRegression, mean: Floats, deviation: Floats, report: dict[str, Any]) -> Head:
