@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
@@ -26,6 +27,11 @@ class Head(NamedTuple):
     bias: npt.NDArray[np.float32]
     classes: list[Any]
     report: dict[str, Any]
+
+
+def points(rows: pa.Table) -> npt.NDArray[np.float32]:
+    """The column `embedding` as a matrix."""
+    return np.array(rows["embedding"].to_pylist(), dtype=np.float32)
 
 
 def fitted(

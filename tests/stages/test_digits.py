@@ -10,7 +10,8 @@ import pytest
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 
-from stages.digits import PIXELS, compare, embed, head, pictures
+from stages.digit_head import compare, head
+from stages.digits import PIXELS, embed, pictures
 from stages.train import train as learn
 from stages.vision import classifier
 from tests.stages import torch_files

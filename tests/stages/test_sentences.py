@@ -10,7 +10,8 @@ from sklearn.linear_model import LogisticRegression
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from stages.graph import Graph
-from stages.sentences import compare, embed, head
+from stages.sentences import embed
+from stages.sentiment import compare, head
 from stages.text import tfidf
 
 WORDS = ["?", "good", "bad", "dog", "cat", "runs"]
