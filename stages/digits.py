@@ -1,6 +1,9 @@
 """Digits as pictures, and what a network that was made for photographs sees in them.
 
-embed   model.onnx, train/split.parquet   ->  train/split.parquet: digit, embedding
+    embed   model.onnx, train/split.parquet   ->  train/split.parquet: digit, embedding
+
+A picture of a digit is a matter of choice, since the data has no more than 8 x 8 pixels; this choice was
+made by the validation side.
 """
 
 from __future__ import annotations
