@@ -7,7 +7,7 @@ The network stays as it is; only the last step, from its 1,280 features to ten c
 model of `head` is the network without its old last step and with the new one: it takes pictures
 
     input   image: uint8[1,height,width,3]
-    output  probability: float[1,10], label: int64[1]
+    output  label: int64[1], probability: float[1,10]
 
 as every model of pictures does, and answers with digits.
 """
@@ -46,10 +46,8 @@ def head(
     matrix, bias = graph.constant(found.matrix), graph.constant(found.bias)
     logits = graph.add("Gemm", network["features"], matrix, bias)
     probability = graph.name(graph.add("Softmax", logits, axis=1), "probability")
-    graph.name(graph.add("ArgMax", probability, axis=1, keepdims=0), "label")
-    graph.output("probability", [1, len(found.classes)]).output("label", [1], "int64")
-    classes = [str(value) for value in found.classes]
-    return {"model.onnx": graph.model(classes=classes), "report.json": found.report}
+    graph.label(probability, found.classes).output("probability", [1, len(found.classes)])
+    return {"model.onnx": graph.model(classes=found.classes), "report.json": found.report}
 
 
 def compare(holdout: pa.Table, network: Path, pixels: Path) -> dict[str, Any]:

@@ -124,8 +124,16 @@ class Graph:
             self.nodes.append(copy)
         return {name: names[name] for name in outputs}
 
-    def model(self, classes: Sequence[str] | None = None) -> bytes:
-        """The ONNX file; names of classes become the metadata `classes`, a JSON list."""
+    def label(self, probability: str, classes: Sequence[Any]) -> Graph:
+        """The output `label`: the likeliest of `classes`, of which `probability` has a column each."""
+        best = self.add("ArgMax", probability, axis=1, keepdims=0)
+        texts = isinstance(classes[0], str)
+        values = self.constant(np.array(classes, dtype=object if texts else np.int64))
+        self.name(self.add("Gather", values, best), "label")
+        return self.output("label", [None], "string" if texts else "int64")
+
+    def model(self, classes: Sequence[Any] | None = None) -> bytes:
+        """The ONNX file; `classes`, texts or numbers, become the metadata of that name, a JSON list."""
         graph = helper.make_graph(self.nodes, self._name, self._inputs, self._outputs, self.constants)
         versions = [helper.make_opsetid("", OPSETS[""])]
         versions += [helper.make_opsetid(domain, 1) for domain in sorted(self._domains)]

@@ -37,8 +37,7 @@ def head(
     graph.input("embedding", "float", [None, len(found.matrix)])
     logits = graph.add("Gemm", "embedding", graph.constant(found.matrix), graph.constant(found.bias))
     probability = graph.name(graph.add("Softmax", logits, axis=1), "probability")
-    graph.name(graph.add("ArgMax", probability, axis=1, keepdims=0), "label")
-    graph.output("label", [None], "int64").output("probability", [None, len(classes)])
+    graph.label(probability, classes).output("probability", [None, len(classes)])
     return {"model.onnx": graph.model(classes=classes), "report.json": found.report}
 
 

@@ -7,7 +7,7 @@ A text becomes the words and pairs of words that it has, each weighted by how ra
 logistic regression gives each a say. All of that is inside the ONNX file:
 
     input   text: string[N,1]
-    output  label: int64[N], probability: float[N,2]     0 and 1 of the metadata `classes`
+    output  label: string[N], probability: float[N,2]     of the classes in the metadata `classes`
 
 Words are runs of ASCII letters, digits and `_`, in small letters. So onnxruntime's tokenizer finds
 the same words as Python's regular expressions, whatever a text is written in.
@@ -137,8 +137,7 @@ def exported(vectorizer: TfidfVectorizer, model: LogisticRegression, classes: Se
     logit = graph.add("Gemm", unit, graph.constant(matrix), graph.constant(bias))
     both = graph.add("Concat", graph.add("Neg", logit), logit, axis=1)
     probability = graph.name(graph.add("Sigmoid", both), "probability")
-    graph.name(graph.add("ArgMax", probability, axis=1, keepdims=0), "label")
-    graph.output("label", [None], "int64").output("probability", [None, 2])
+    graph.label(probability, classes).output("probability", [None, len(classes)])
     return graph.model(classes=classes)
 
 

@@ -118,7 +118,7 @@ def test_the_file_answers_as_scikit_learn_does() -> None:
     answers = run(found["model.onnx"], lines)
     wanted = models[best].predict_proba(vectorizer.transform(lines))
     np.testing.assert_allclose(answers["probability"], wanted, atol=1e-6)
-    assert answers["label"].tolist() == wanted.argmax(axis=1).tolist()
+    assert answers["label"].tolist() == [("negative", "positive")[i] for i in wanted.argmax(axis=1)]
 
 
 def test_the_file_takes_one_text_and_says_its_classes() -> None:
