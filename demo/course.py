@@ -101,8 +101,9 @@ def metrics(root: Path, pipeline: str) -> Iterator[str]:
         for name in declared.get("metrics", ()):
             file = root / "data" / pipeline / stage / name
             lines += [(stage, *line) for line in _groups(json.loads(file.read_text(encoding="utf-8")))]
+    wide = [max((len(line[place]) for line in lines), default=0) for place in (0, 1)]
     for stage, group, numbers in lines:
-        yield f"{stage:12} {group:{max(len(line[1]) for line in lines)}}  {numbers}"
+        yield f"{stage:{wide[0]}}  {group:{wide[1]}}  {numbers}"
 
 
 def title(text: str) -> None:

@@ -109,8 +109,8 @@ def drawn(pixels: npt.NDArray[np.uint8], found: list[dict[str, Any]], width: int
         wide, high = wide + 2 * width, high + 2 * width
         x = min(item["box"][0], max(0, picture.width - wide))
         y = max(0, item["box"][1] - high)
-        while any(_meet((x, y, x + wide, y + high), other) for other in taken):
-            y += high
+        for other in sorted(taken, key=lambda place: place[1]):
+            y = other[3] if _meet((x, y, x + wide, y + high), other) else y
         taken.append((x, y, x + wide, y + high))
         pen.rectangle(taken[-1], _colour(item))
         pen.text((x + width, y + width), text, "white", font)

@@ -46,7 +46,7 @@ def head(
     matrix, bias = graph.constant(found.matrix), graph.constant(found.bias)
     logits = graph.add("Gemm", network["features"], matrix, bias)
     probability = graph.name(graph.add("Softmax", logits, axis=1), "probability")
-    graph.label(probability, found.classes).output("probability", [1, len(found.classes)])
+    graph.label(probability, found.classes, rows=1).output("probability", [1, len(found.classes)])
     return {"model.onnx": graph.model(classes=found.classes), "report.json": found.report}
 
 

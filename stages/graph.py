@@ -124,13 +124,16 @@ class Graph:
             self.nodes.append(copy)
         return {name: names[name] for name in outputs}
 
-    def label(self, probability: str, classes: Sequence[Any]) -> Graph:
-        """The output `label`: the likeliest of `classes`, of which `probability` has a column each."""
+    def label(self, probability: str, classes: Sequence[Any], rows: int | None = None) -> Graph:
+        """The output `label`: the likeliest of `classes`, of which `probability` has a column each.
+
+        `rows` is 1 where there is never more than one, as for a picture.
+        """
         best = self.add("ArgMax", probability, axis=1, keepdims=0)
         texts = isinstance(classes[0], str)
         values = self.constant(np.array(classes, dtype=object if texts else np.int64))
         self.name(self.add("Gather", values, best), "label")
-        return self.output("label", [None], "string" if texts else "int64")
+        return self.output("label", [rows], "string" if texts else "int64")
 
     def model(self, classes: Sequence[Any] | None = None) -> bytes:
         """The ONNX file; `classes`, texts or numbers, become the metadata of that name, a JSON list."""

@@ -278,7 +278,7 @@ def test_metrics_are_shown_as_the_pipeline_declares_them(tmp_path: Path) -> None
         '{"rows": 9, "holdout": {"auc": 0.91234567, "by": {"a": 1}}, "name": "x"}'
     )
     assert list(metrics(tmp_path, "toy")) == [
-        "look                     rows 9",
-        "look         holdout     auc 0.912346",
-        "look         holdout.by  a 1",
+        "look              rows 9",
+        "look  holdout     auc 0.912346",
+        "look  holdout.by  a 1",
     ]

@@ -57,6 +57,8 @@ def test_the_head_is_the_network_with_another_last_step(network: Path) -> None:
     session, before = onnxruntime.InferenceSession(found["model.onnx"]), onnxruntime.InferenceSession(network)
     assert json.loads(session.get_modelmeta().custom_metadata_map["classes"]) == list(range(10))
     assert [each.name for each in session.get_inputs()] == ["image"]
+    shapes = {each.name: each.shape for each in session.get_outputs()}
+    assert shapes == {"label": [1], "probability": [1, 10]}
     x = np.array(sides[0]["embedding"].to_pylist())
     mean, deviation = x.mean(axis=0), x.std(axis=0)
     deviation[deviation == 0] = 1
