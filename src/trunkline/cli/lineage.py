@@ -7,7 +7,6 @@ import json
 import os
 import re
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from trunkline.cli.output import Answer
@@ -15,6 +14,7 @@ from trunkline.digest import md5_bytes, md5_file, tree_oid
 from trunkline.errors import StoreError, TrunklineError, UsageError
 from trunkline.lineage import Artifact, Found, Graph, History, find, graph_json, render_text, walk
 from trunkline.lineage.find import located
+from trunkline.lineage.graph import with_purged
 from trunkline.lineage.history import within
 from trunkline.project import Project
 from trunkline.store import git
@@ -122,20 +122,9 @@ def _forward(project: Project, args: argparse.Namespace) -> Answer:
 
 def _answer(project: Project, graph: Graph, text: Callable[[Graph], str], *, as_json: bool) -> Answer:
     """Its JSON or its text: a large graph is not put into both."""
-    graph = _with_holes(project, graph)
+    graph = with_purged(graph, lambda version: [hole.sentence for hole in project.holes(version)])
     data = graph_json(graph) if as_json else None
     return Answer(data, lambda: text(graph) + _holes(graph), exit_code=0 if graph.found else 1)
-
-
-def _with_holes(project: Project, graph: Graph) -> Graph:
-    """The graph, with what was purged of its data."""
-    nodes = {}
-    for key, node in graph.nodes.items():
-        gone = [hole.sentence for hole in project.holes(str(node.attributes.get("version", "")))]
-        if gone:
-            node = replace(node, attributes={**node.attributes, "purged": gone, "reproducible": False})
-        nodes[key] = node
-    return replace(graph, nodes=nodes)
 
 
 def _holes(graph: Graph) -> str:

@@ -43,6 +43,9 @@ COMMANDS = {
     ),
     "diff": Command("diff", "what differs between two versions of a dataset, or between two runs", True),
     "why": Command("plan", "why a stage runs, or from which run it is reused", True),
+    "serve": Command(
+        "serve", "a model over HTTP: typed by its inputs, every answer names version and run", True
+    ),
     "check": Command("spec", "check every pipeline file; all problems at once"),
     "compile": Command("spec", "write dvc.yaml and the schema from pipelines/*.yaml"),
     "plan": Command("plan", "what `run` would do, stage by stage, without doing it"),

@@ -20,15 +20,21 @@ SCHEMA = 1
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a command found. `text` is asked for only where text is wanted."""
+    """What a command found. `text` is asked for only where text is wanted.
+
+    `shown`: a command that goes on for long has shown it already.
+    """
 
     data: Any
     text: Callable[[], str]
     exit_code: int = 0
+    shown: bool = False
 
 
 def show(command: str, answer: Answer, as_json: bool) -> int:
     """Print the answer and give its exit code."""
+    if answer.shown:
+        return answer.exit_code
     if as_json:
         _print(json.dumps({"command": command, "schema": SCHEMA, "data": answer.data}, indent=2))
     elif text := answer.text():

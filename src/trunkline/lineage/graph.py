@@ -32,8 +32,8 @@ An id holds the content, so the same thing has the same id in every graph.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 
@@ -67,6 +67,16 @@ class Graph:
     def into(self, node: str, role: str) -> tuple[Node, ...]:
         """The nodes that went into `node` in this role, in their order."""
         return tuple(self.nodes[e.source] for e in self.edges if e.target == node and e.role == role)
+
+
+def with_purged(graph: Graph, holes: Callable[[str], Sequence[str]]) -> Graph:
+    """The graph, with what was purged of its data: `holes` says it of a version, one sentence a file."""
+    nodes = {}
+    for key, node in graph.nodes.items():
+        if gone := list(holes(str(node.attributes.get("version", "")))):
+            node = replace(node, attributes={**node.attributes, "purged": gone, "reproducible": False})
+        nodes[key] = node
+    return replace(graph, nodes=nodes)
 
 
 def graph_json(graph: Graph) -> dict[str, Any]:

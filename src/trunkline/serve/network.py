@@ -1,0 +1,116 @@
+"""The ONNX file as something to compute with. Its named, typed inputs are the schema of what may be sent.
+
+    rows    every input is a column, [N,1] or [N]: numbers, whole numbers, true or false, text
+    image   one input `image`: uint8 [1,height,width,3], RGB, any height and width or fixed ones
+
+A model with a single text column also takes plain text, a line a row. One computation uses one thread,
+so that the answers are those of the stage that computes in a file of rows; requests run beside each other.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+
+from trunkline.errors import CorruptData, UsageError
+from trunkline.serve.refusals import Refused
+from trunkline.tables import first_line
+
+Array = npt.NDArray[Any]
+KINDS: Mapping[str, type[Any]] = {
+    "float": np.float32, "double": np.float64, "float16": np.float16, "string": np.object_, "bool": np.bool_,
+    **{name: getattr(np, name) for name in ("int64", "int32", "int16", "int8", "uint64", "uint32", "uint16", "uint8")},
+}  # fmt: skip
+FLOATS = ("float", "double", "float16")
+
+
+class Tensor(NamedTuple):
+    """An input or output. `kind` is ONNX's word for its type, `shape` has None where any size will do."""
+
+    name: str
+    kind: str
+    shape: tuple[int | None, ...]
+
+    @property
+    def dtype(self) -> Any:
+        """What numpy calls the type."""
+        return KINDS[self.kind]
+
+    @property
+    def is_column(self) -> bool:
+        """Whether it is one value a row."""
+        return self.kind in KINDS and (
+            len(self.shape) == 1 or (len(self.shape) == 2 and self.shape[1] == 1)
+        ) and self.shape[0] is None  # fmt: skip
+
+    @property
+    def is_image(self) -> bool:
+        """Whether it is one picture."""
+        shape = self.shape
+        return self.kind == "uint8" and len(shape) == 4 and shape[0] in (1, None) and shape[3] == 3
+
+
+class Network:
+    """A model in memory. Every method may be called from any thread. Raises CorruptData, UsageError."""
+
+    def __init__(self, data: bytes, where: str) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        try:
+            self._session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime's errors have no common base
+            raise CorruptData(f"onnxruntime cannot load it: {first_line(error)}", where=where) from error
+        self.inputs = tuple(_tensor(each) for each in self._session.get_inputs())
+        self.outputs = tuple(_tensor(each) for each in self._session.get_outputs())
+        self.classes = _classes(self._session.get_modelmeta().custom_metadata_map.get("classes", ""))
+        self.takes_image = len(self.inputs) == 1 and self.inputs[0].is_image
+        self.takes_text = len(self.inputs) == 1 and self.inputs[0].kind == "string"
+        self._check(where)
+
+    def _check(self, where: str) -> None:
+        if self.takes_image:
+            return
+        for each in self.inputs:
+            if not each.is_column:
+                shape = ",".join("N" if size is None else str(size) for size in each.shape)
+                raise UsageError(
+                    f"its input {each.name} is {each.kind}[{shape}], and `trunkline serve` has no way to send that",
+                    where=where,
+                    hint="inputs are columns ([N,1]), or one picture: uint8 [1,height,width,3]",
+                )
+
+    def run(self, columns: Mapping[str, Array]) -> dict[str, Any]:
+        """Every output by name. `columns` are one-dimensional, or the picture. Raises Refused."""
+        feed = {
+            each.name: columns[each.name].reshape(-1, 1) if len(each.shape) == 2 else columns[each.name]
+            for each in self.inputs
+        }
+        try:
+            found: Sequence[Any] = self._session.run(None, feed)
+        except (
+            Exception
+        ) as error:  # the types are right: it is this model that can do nothing with these values
+            text = first_line(error)
+            raise Refused(422, "model", f"the model can compute nothing from this: {text}") from error
+        return {output.name: value for output, value in zip(self.outputs, found, strict=True)}
+
+
+def _tensor(each: Any) -> Tensor:
+    kind = str(each.type).removeprefix("tensor(").removesuffix(")")
+    shape = tuple(size if isinstance(size, int) else None for size in each.shape or ())
+    return Tensor(str(each.name), kind, shape)
+
+
+def _classes(text: str) -> list[str]:
+    """The names of the classes that the file has among its metadata."""
+    try:
+        found = json.loads(text) if text else []
+    except ValueError:
+        return []
+    return [str(each) for each in found] if isinstance(found, list) else []

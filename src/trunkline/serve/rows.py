@@ -1,0 +1,196 @@
+"""JSON -> columns, typed as the model declares them; and what is wrong with it, row by row.
+
+    {"rows": [{"distance": 1400, "carrier": "AA"}, …]}     a batch
+    {"distance": 1400, "carrier": "AA"}                    one row
+
+A number is a number: 3 will do where 3.0 is asked for, and 3.0 where 3 is. null is a missing value, which
+only columns of float and double can hold (NaN): a model that fills gaps gets it as it is. NaN and Infinity are no JSON,
+and no value either. A column that is not there is not a missing value: it is a mistake.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from difflib import get_close_matches
+from typing import Any
+
+import numpy as np
+
+from trunkline.serve.network import FLOATS, Array, Tensor
+from trunkline.serve.refusals import Problems, Refused, shown
+
+FORMS = 'either {"rows": [{column: value, …}, …]} or one row: {column: value, …}'
+_EXACT = 1 << 53  # whole numbers up to here are exact as a float
+
+
+def read(body: bytes, columns: Sequence[Tensor], *, ignore: bool) -> dict[str, Array]:
+    """The columns of a JSON body; `ignore`: columns that the model has not got do not matter. Raises Refused."""
+    rows = _rows(_json(body), columns)
+    problems = Problems()
+    _names(rows, columns, problems, ignore=ignore)
+    if problems:
+        raise problems.refuse(_what(rows), hint="`/schema` lists the columns")
+    found = {column.name: _column([row[column.name] for row in rows], column, problems) for column in columns}
+    if problems:
+        raise problems.refuse(_what(rows), hint="`/schema` lists the columns and their types")
+    return found
+
+
+def _what(rows: Sequence[object]) -> str:
+    return f"{len(rows):,} row{'' if len(rows) == 1 else 's'}"
+
+
+def _json(body: bytes) -> Any:
+    try:
+        text = body.decode()
+    except UnicodeDecodeError as error:
+        raise Refused(
+            400, "json", f"this is not UTF-8: byte {error.start} is {body[error.start]:#04x}"
+        ) from error
+    try:
+        return json.loads(text, parse_constant=_constant, object_pairs_hook=_object)
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}"
+        raise Refused(400, "json", f"this is not JSON: {error.msg} at {where}", hint=FORMS) from error
+    except RecursionError as error:
+        raise Refused(400, "json", "this JSON is nested too deeply", hint=FORMS) from error
+    except ValueError as error:  # a number of thousands of digits
+        raise Refused(400, "json", "this JSON has a number with too many digits", hint=FORMS) from error
+
+
+def _constant(name: str) -> Any:
+    raise Refused(
+        400, "json", f"{name} is not JSON", hint="a missing value is null; what is not finite is no value"
+    )
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise Refused(400, "json", f"the key {shown(twice)} is there twice in one object")
+    return found
+
+
+def _rows(document: Any, columns: Sequence[Tensor]) -> list[Any]:
+    """The rows of either form. Raises Refused."""
+    if isinstance(document, dict):
+        rows = document.get("rows")
+        if isinstance(rows, list):
+            if len(document) > 1:
+                other = next(name for name in document if name != "rows")
+                raise Refused(
+                    422, "input", f'beside "rows" there is {shown(other)}, which means nothing', hint=FORMS
+                )
+            if not rows:
+                raise Refused(422, "input", '"rows" is empty: there is nothing to predict', hint=FORMS)
+            return rows
+        if "rows" not in document or any(column.name == "rows" for column in columns):
+            return [document]
+        raise Refused(422, "input", f'"rows" must be a list, got {shown(rows)}', hint=FORMS)
+    raise Refused(422, "input", f"expected an object, got {shown(document)}", hint=FORMS)
+
+
+def _names(rows: Sequence[Any], columns: Sequence[Tensor], problems: Problems, *, ignore: bool) -> None:
+    """Whether every row is an object with exactly the columns of the model."""
+    wanted = {column.name for column in columns}
+    for place, row in enumerate(rows):
+        if not isinstance(row, dict):
+            problems.add("an object with a value for each column", shown(row), place)
+        elif row.keys() != wanted:
+            for column in columns:
+                if column.name not in row:
+                    problems.add(expected(column), "no such key", place, column.name)
+            for name in () if ignore else row:
+                if name not in wanted:
+                    problems.add(unknown(name, wanted), shown(row[name]), place, name)
+
+
+def unknown(name: str, wanted: Sequence[str] | set[str]) -> str:
+    """What to expect where a column is not one of the model's."""
+    close = get_close_matches(name, sorted(wanted), 1)
+    return f"no column of that name (did you mean {close[0]}?)" if close else "no column of that name"
+
+
+def expected(column: Tensor) -> str:
+    """What a value of the column has to be, in words."""
+    if column.kind in FLOATS:
+        return "a number, or null where it is missing"
+    if column.kind == "string":
+        return "text"
+    if column.kind == "bool":
+        return "true or false"
+    limits = np.iinfo(column.dtype)
+    return f"a whole number from {limits.min} to {limits.max}"
+
+
+# ---------------------------------------------------------------- values
+
+
+def _column(values: list[Any], column: Tensor, problems: Problems) -> Array:
+    """The values as an array of the column's type; zeros where there is a problem."""
+    kinds = set(map(type, values))
+    with np.errstate(over="ignore"):
+        try:
+            if column.kind in FLOATS and kinds <= {int, float}:
+                found = np.array(values, np.float64).astype(column.dtype)
+                if np.isfinite(found).all():
+                    return found
+            if column.kind.startswith(("int", "uint")) and kinds == {int}:
+                return np.array(values, column.dtype)
+            if column.kind == "string" and kinds == {str}:
+                "".join(values).encode()
+                return np.array(values, np.object_)
+        except (OverflowError, UnicodeEncodeError):
+            pass  # one of them: which, is found below
+        return _one_by_one(values, column, problems)
+
+
+def _one_by_one(values: list[Any], column: Tensor, problems: Problems) -> Array:
+    found = np.zeros(len(values), column.dtype)
+    for place, value in enumerate(values):
+        typed = _value(value, column)
+        if typed is None:
+            problems.add(expected(column), shown(value), place, column.name)
+        else:
+            found[place] = typed
+    return found
+
+
+def _value(value: Any, column: Tensor) -> Any:
+    """The value as the column's type has it; None where it cannot be one."""
+    if column.kind in FLOATS:
+        return _float(value, column)
+    if column.kind == "bool":
+        return value if isinstance(value, bool) else None
+    if column.kind == "string":
+        return value if isinstance(value, str) and is_text(value) else None
+    if isinstance(value, float) and value.is_integer() and abs(value) <= _EXACT:
+        value = int(value)
+    limits = np.iinfo(column.dtype)
+    fits = isinstance(value, int) and not isinstance(value, bool) and limits.min <= value <= limits.max
+    return value if fits else None
+
+
+def _float(value: Any, column: Tensor) -> Any:
+    if value is None:
+        return math.nan
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        typed = np.float64(value).astype(column.dtype)
+    except OverflowError:
+        return None
+    return typed if np.isfinite(typed) else None
+
+
+def is_text(value: str) -> bool:
+    """Whether the text can be written down: half a surrogate pair cannot."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

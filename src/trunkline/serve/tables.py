@@ -1,0 +1,159 @@
+"""Parquet and Arrow streams -> columns, typed as the model declares them.
+
+Any type of Arrow will do that holds what the model asks for: whole numbers of any width where they fit, also
+for numbers; text also where it is dictionary-encoded. Nulls follow the rule of JSON: missing, for float and
+double alone. Both formats are read batch by batch and compared with the limits as it goes: compressed, a
+small body can hold a great deal.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from trunkline.serve.network import FLOATS, Array, Tensor
+from trunkline.serve.refusals import Problems, Refused
+from trunkline.serve.rows import expected, unknown
+from trunkline.tables import first_line
+
+MAX_ROWS = 1_000_000
+MAX_DECODED = 256 << 20  # bytes in memory
+_BATCH = 8192
+PARQUET = "application/vnd.apache.parquet"
+ARROW = "application/vnd.apache.arrow.stream"
+_NAMES = {PARQUET: "Parquet", ARROW: "an Arrow stream"}
+
+Checked = Callable[[pa.Schema], list[str]]
+
+
+def read(body: bytes, media: str, columns: Sequence[Tensor], *, ignore: bool) -> dict[str, Array]:
+    """The columns of a Parquet file or an Arrow stream. Raises Refused."""
+
+    def checked(schema: pa.Schema) -> list[str]:
+        return _checked(schema, columns, ignore=ignore)
+
+    try:
+        batches = (_parquet if media == PARQUET else _stream)(body, checked)
+        table = pa.Table.from_batches(list(_limited(batches)))
+    except Refused:
+        raise
+    except (pa.ArrowException, OSError, ValueError, KeyError, IndexError, MemoryError) as error:
+        raise Refused(400, "table", f"this is not {_NAMES[media]}: {first_line(error)}") from error
+    problems = Problems()
+    found = {each.name: _values(table.column(each.name), each, problems) for each in columns}
+    if problems:
+        raise problems.refuse(f"{table.num_rows:,} rows", hint="`/schema` lists the columns and their types")
+    return found
+
+
+def _checked(schema: pa.Schema, columns: Sequence[Tensor], *, ignore: bool) -> list[str]:
+    """The names of the columns to read, if all are there and of a type that will do. Raises Refused."""
+    problems, wanted = Problems(), [column.name for column in columns]
+    for column in columns:
+        places = schema.get_all_field_indices(column.name)
+        if len(places) != 1:
+            got = f"{len(places)} columns of that name" if places else "no such column"
+            problems.add(expected(column), got, None, column.name)
+        elif not _fits(schema.field(places[0]).type, column):
+            problems.add(expected(column), f"a column of {schema.field(places[0]).type}", None, column.name)
+    for name in () if ignore else schema.names:
+        if name not in wanted:
+            problems.add(unknown(name, wanted), "a column", None, name)
+    if problems:
+        raise problems.refuse("its columns", hint="`/schema` lists them; `?unknown=ignore` lets others pass")
+    return wanted
+
+
+def _fits(kind: pa.DataType, column: Tensor) -> bool:
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    if pa.types.is_null(kind):
+        return column.kind in FLOATS
+    if column.kind == "string":
+        return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    if column.kind == "bool":
+        return bool(pa.types.is_boolean(kind))
+    return bool(pa.types.is_integer(kind) or (column.kind in FLOATS and pa.types.is_floating(kind)))
+
+
+# ---------------------------------------------------------------- batches
+
+
+def _parquet(body: bytes, checked: Checked) -> Iterator[pa.RecordBatch]:
+    with pq.ParquetFile(pa.BufferReader(body)) as file:
+        wanted = checked(file.schema_arrow)
+        _few(file.metadata.num_rows)
+        yield from file.iter_batches(_BATCH, columns=wanted, use_threads=False)
+
+
+def _stream(body: bytes, checked: Checked) -> Iterator[pa.RecordBatch]:
+    with pa.ipc.open_stream(pa.BufferReader(body)) as reader:
+        wanted = checked(reader.schema)
+        for batch in reader:
+            batch.validate(full=True)  # offsets that lead elsewhere would be read
+            yield batch.select(wanted)
+
+
+def _limited(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    rows = size = 0
+    for batch in batches:
+        rows, size = rows + batch.num_rows, size + batch.nbytes
+        _few(rows)
+        if size > MAX_DECODED:
+            raise Refused(
+                413, "size", f"unpacked, this is more than {MAX_DECODED >> 20} MiB", hint="send less at once"
+            )
+        yield batch
+    if not rows:
+        raise Refused(422, "input", "the table has no rows: there is nothing to predict")
+
+
+def _few(rows: int) -> None:
+    if rows > MAX_ROWS:
+        raise Refused(413, "size", f"these are more than {MAX_ROWS:,} rows", hint="send fewer at once")
+
+
+# ---------------------------------------------------------------- values
+
+
+def _values(column: pa.ChunkedArray, wanted: Tensor, problems: Problems) -> Array:
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    if wanted.kind in FLOATS:
+        return _floats(column, wanted, problems)
+    if column.null_count:
+        for place in np.flatnonzero(column.is_null().to_numpy()):
+            problems.add(expected(wanted), "null", int(place), wanted.name)
+        return np.zeros(len(column), wanted.dtype)
+    values: Array = column.to_numpy()
+    if wanted.kind.startswith(("int", "uint")):
+        limits = np.iinfo(wanted.dtype)
+        for place in np.flatnonzero((values < limits.min) | (values > limits.max)):
+            problems.add(expected(wanted), str(values[place]), int(place), wanted.name)
+    return values.astype(wanted.dtype)
+
+
+def _floats(column: pa.ChunkedArray, wanted: Tensor, problems: Problems) -> Array:
+    """Null and NaN are missing. What is infinite, or becomes so, is no number."""
+    if pa.types.is_null(column.type):
+        return np.full(len(column), np.nan, wanted.dtype)
+    with np.errstate(over="ignore"):
+        values: Array = column.to_numpy().astype(wanted.dtype)  # nulls among whole numbers come as NaN
+    for place in np.flatnonzero(np.isinf(values)):
+        problems.add(expected(wanted), str(column[int(place)].as_py()), int(place), wanted.name)
+    return values
+
+
+def written(table: pa.Table, media: str) -> bytes:
+    """A table in one of the two formats."""
+    sink = io.BytesIO()
+    if media == PARQUET:
+        pq.write_table(table, sink)
+    else:
+        with pa.ipc.new_stream(sink, table.schema) as writer:
+            writer.write_table(table)
+    return sink.getvalue()
