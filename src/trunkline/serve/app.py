@@ -65,7 +65,8 @@ class Served:
         self.bodies = Bodies(self.network)
         self.meter = Meter(model)
         self.schema = openapi.schema(model, self.network, self.bodies, settings.max_body)
-        self.lineage = json.dumps({"model": model.as_json(), **model.lineage}).encode()
+        told = {"command": "lineage", "schema": 1, "data": model.lineage, "model": model.as_json()}
+        self.lineage = json.dumps(told).encode()
         self._threads = ThreadPoolExecutor(settings.threads, thread_name_prefix="predict")
 
     async def predict(self, request: Request, *, ignore: bool) -> Response:

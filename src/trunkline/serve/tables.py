@@ -27,6 +27,8 @@ PARQUET = "application/vnd.apache.parquet"
 ARROW = "application/vnd.apache.arrow.stream"
 _NAMES = {PARQUET: "Parquet", ARROW: "an Arrow stream"}
 
+_TEXTS = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
+
 Checked = Callable[[pa.Schema], list[str]]
 
 
@@ -74,7 +76,7 @@ def _fits(kind: pa.DataType, column: Tensor) -> bool:
     if pa.types.is_null(kind):
         return column.kind in FLOATS
     if column.kind == "string":
-        return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+        return any(check(kind) for check in _TEXTS)
     if column.kind == "bool":
         return bool(pa.types.is_boolean(kind))
     return bool(pa.types.is_integer(kind) or (column.kind in FLOATS and pa.types.is_floating(kind)))
