@@ -88,7 +88,9 @@ def colours(height: int | None = None, width: int | None = None) -> bytes:
         helper.make_tensor_value_info("probability", TensorProto.FLOAT, [1, 3]),
         helper.make_tensor_value_info("spots", TensorProto.INT64, [None, 3]),
     ]
-    return by_hand([nodes[at] for at in order], [image], outputs, classes=json.dumps(["red", "green", "blue"]))
+    return by_hand(
+        [nodes[at] for at in order], [image], outputs, classes=json.dumps(["red", "green", "blue"])
+    )
 
 
 TYPES = {

@@ -87,7 +87,9 @@ def test_tables(client: TestClient, media: str) -> None:
 
 @pytest.mark.parametrize("media", [PARQUET, ARROW])
 def test_an_answer_as_a_table(client: TestClient, late: Model, media: str) -> None:
-    answer = client.post("/predict", json={"rows": ROWS}, headers={"Accept": f"{media}, application/json;q=0.5"})
+    answer = client.post(
+        "/predict", json={"rows": ROWS}, headers={"Accept": f"{media}, application/json;q=0.5"}
+    )
     assert answer.headers["content-type"] == media
     table = unpacked(answer.content, media)
     label, probability = alone(late, ROWS)
@@ -113,22 +115,31 @@ def test_an_answer_as_a_table(client: TestClient, late: Model, media: str) -> No
     ],
     ids=str,
 )
-def test_other_types_that_hold_the_same(client: TestClient, media: str, column: str, kind: pa.DataType) -> None:
+def test_other_types_that_hold_the_same(
+    client: TestClient, media: str, column: str, kind: pa.DataType
+) -> None:
     at = TABLE.schema.get_field_index(column)
     table = TABLE.set_column(at, column, TABLE[column].cast(kind))
     said = client.post("/predict", json={"rows": ROWS}).json()
-    assert client.post("/predict", content=packed(table, media), headers={"Content-Type": media}).json() == said
+    assert (
+        client.post("/predict", content=packed(table, media), headers={"Content-Type": media}).json() == said
+    )
 
 
 def test_whole_numbers_with_gaps_where_numbers_are_asked_for(client: TestClient) -> None:
     table = TABLE.set_column(0, "age", pa.array([61, None, 18], pa.int64()))
     rows = [{**row, "age": age} for row, age in zip(ROWS, (61, None, 18), strict=True)]
     said = client.post("/predict", json={"rows": rows}).json()
-    assert client.post("/predict", content=packed(table, ARROW), headers={"Content-Type": ARROW}).json() == said
+    assert (
+        client.post("/predict", content=packed(table, ARROW), headers={"Content-Type": ARROW}).json() == said
+    )
     table = TABLE.set_column(0, "age", pa.nulls(3))
     rows = [{**row, "age": None} for row in ROWS]
     said = client.post("/predict", json={"rows": rows}).json()
-    assert client.post("/predict", content=packed(table, PARQUET), headers={"Content-Type": PARQUET}).json() == said
+    assert (
+        client.post("/predict", content=packed(table, PARQUET), headers={"Content-Type": PARQUET}).json()
+        == said
+    )
 
 
 def test_many_rows_in_many_batches(client: TestClient, late: Model) -> None:
@@ -153,7 +164,10 @@ def test_other_columns_pass_where_one_says_so(client: TestClient) -> None:
     table = TABLE.append_column("late", pa.array([1, 0, 1]))
     for media in (PARQUET, ARROW):
         headers = {"Content-Type": media}
-        assert client.post("/predict?unknown=ignore", content=packed(table, media), headers=headers).json() == said
+        assert (
+            client.post("/predict?unknown=ignore", content=packed(table, media), headers=headers).json()
+            == said
+        )
 
 
 # ---------------------------------------------------------------- every type
@@ -189,13 +203,22 @@ def scores(answer: Any) -> list[float]:
 def test_a_line_is_a_text(texts: TestClient) -> None:
     headers = {"Content-Type": "text/plain; charset=UTF-8"}
     assert scores(texts.post("/predict", content=b"good", headers=headers)) == [1.0]
-    assert scores(texts.post("/predict", content=b"good\nsoso\n\nbad\n", headers=headers)) == [1.0, 0.0, 0.0, -1.0]
+    assert scores(texts.post("/predict", content=b"good\nsoso\n\nbad\n", headers=headers)) == [
+        1.0,
+        0.0,
+        0.0,
+        -1.0,
+    ]
     assert scores(texts.post("/predict", content=b"bad\r\ngood\r\n", headers=headers)) == [-1.0, 1.0]
 
 
 def test_text_as_rows_and_as_tables(texts: TestClient) -> None:
     some = ["good", "bad", "go\nod"]
-    assert scores(texts.post("/predict", json={"rows": [{"text": text} for text in some]})) == [1.0, -1.0, 0.0]
+    assert scores(texts.post("/predict", json={"rows": [{"text": text} for text in some]})) == [
+        1.0,
+        -1.0,
+        0.0,
+    ]
     body = packed(pa.table({"text": some}), PARQUET)
     assert scores(texts.post("/predict", content=body, headers={"Content-Type": PARQUET})) == [1.0, -1.0, 0.0]
 
@@ -204,7 +227,8 @@ def test_text_as_rows_and_as_tables(texts: TestClient) -> None:
 
 
 def picture(kind: str, mode: str = "RGB", size: tuple[int, int] = (4, 2), **options: Any) -> bytes:
-    image = Image.new(mode, size, {"RGB": (200, 100, 0), "RGBA": (200, 100, 0, 7), "L": 50}.get(mode, 0))
+    colours: dict[str, Any] = {"RGB": (200, 100, 0), "RGBA": (200, 100, 0, 7), "L": 50}
+    image = Image.new(mode, size, colours[mode])
     sink = io.BytesIO()
     image.save(sink, kind, **options)
     return sink.getvalue()

@@ -28,7 +28,7 @@ from starlette.requests import ClientDisconnect
 from trunkline.serve import answers, openapi
 from trunkline.serve.bodies import Bodies
 from trunkline.serve.found import Model
-from trunkline.serve.guard import Guard, Rules, extra_headers, refusal
+from trunkline.serve.guard import DEFECT, Guard, Rules, extra_headers, refusal
 from trunkline.serve.meter import Meter
 from trunkline.serve.network import Network
 from trunkline.serve.page import page
@@ -181,6 +181,10 @@ def _pages(app: FastAPI, served: Served) -> None:
 
 
 def _refusals(app: FastAPI, served: Served) -> None:
+    @app.exception_handler(Exception)  # it is raised again after that: the guard says what it was
+    async def defect(request: Request, error: Exception) -> Response:
+        return served.refused(DEFECT)
+
     @app.exception_handler(Refused)
     async def refused(request: Request, error: Exception) -> Response:
         assert isinstance(error, Refused)

@@ -28,6 +28,7 @@ from trunkline.serve.refusals import Refused
 from trunkline.tables import first_line
 
 MAX_UNDER_WAY = 128
+DEFECT = Refused(500, "defect", "this is a defect of the server; what it is stands in its own output")
 
 
 class Rules(NamedTuple):
@@ -76,10 +77,7 @@ class Guard:
                 flush=True,
             )
             if not status:
-                refused = Refused(
-                    500, "defect", "this is a defect of the server; what it is stands in its own output"
-                )
-                await reply(refused, self._model, named)
+                await reply(DEFECT, self._model, named)
         finally:
             self._under_way -= 1
             self._meter.under_way.dec()
