@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
+from stages.predict import predict
 from tests.serve.conftest import Client, every_type, model_of
 from trunkline.serve.found import Model
 from trunkline.serve.tables import ARROW, PARQUET
@@ -93,9 +95,10 @@ def test_an_answer_as_a_table(client: TestClient, late: Model, media: str) -> No
     assert answer.headers["content-type"] == media
     table = unpacked(answer.content, media)
     label, probability = alone(late, ROWS)
+    assert table.column_names == ["label", "probability_0", "probability_1"]
     assert table["label"].to_pylist() == label.tolist()
-    assert table["probability"].to_pylist() == probability.tolist()
-    assert table.schema.field("probability").type.value_type == pa.float32()
+    assert table["probability_1"].to_pylist() == probability[:, 1].tolist()
+    assert table.schema.field("probability_0").type == pa.float32()
     assert {key: value for key, value in table.schema.metadata.items() if key.startswith(b"trunkline")} == {
         b"trunkline.name": b"late",
         b"trunkline.version": late.version.encode(),
@@ -110,6 +113,7 @@ def test_an_answer_as_a_table(client: TestClient, late: Model, media: str) -> No
         ("age", pa.float32()),
         ("visits", pa.int8()),
         ("visits", pa.uint64()),
+        ("visits", pa.float32()),
         ("city", pa.large_string()),
         ("city", pa.dictionary(pa.int8(), pa.string())),
     ],
@@ -154,7 +158,24 @@ def test_many_rows_in_many_batches(client: TestClient, late: Model) -> None:
     found = unpacked(client.post("/predict", content=body, headers=headers).content, ARROW)
     label, probability = alone(late, rows)
     assert found["label"].to_pylist() == label.tolist()
-    assert found["probability"].to_pylist() == probability.tolist()
+    assert found["probability_0"].to_pylist() == probability[:, 0].tolist()
+
+
+def test_the_answers_are_those_of_the_predict_stage(client: TestClient, late: Model, tmp_path: Path) -> None:
+    file = tmp_path / "model.onnx"
+    file.write_bytes(late.data)
+    gaps = TABLE.set_column(2, "city", pa.array(["Ulm", None, ""]))
+    for table in (TABLE, gaps):
+        expected = predict(file, table)
+        for media in (PARQUET, ARROW):
+            headers = {"Content-Type": media, "Accept": media}
+            answer = client.post("/predict", content=packed(table, media), headers=headers)
+            assert unpacked(answer.content, media).equals(expected)
+        said = client.post("/predict", json={"rows": table.to_pylist()}).json()["predictions"]
+        assert [each["label"] for each in said] == expected["label"].to_pylist()
+        for place in (0, 1):
+            column = expected[f"probability_{place}"].to_pylist()
+            assert [each["probability"][place] for each in said] == column
 
 
 def test_other_columns_pass_where_one_says_so(client: TestClient) -> None:

@@ -5,7 +5,8 @@
      "classes": ["on time", "late"]}                          where the model has names for them
 
 One prediction for each row, in their order; for a picture there is one. An output of one number a row is a
-number, one of more is a list. What is not finite is null. As a table an output is a column.
+number, one of more is a list. What is not finite is null. As a table an output of more is as many columns, called
+by the classes or by their place: probability_0, probability_1. That of a picture is one column of lists.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 
 from trunkline.serve.found import Model
-from trunkline.serve.network import Array, Network
+from trunkline.serve.network import Network
 from trunkline.serve.refusals import Refused
 from trunkline.serve.tables import ARROW, PARQUET, written
 
@@ -48,7 +49,7 @@ def _of_picture(network: Network, outputs: Mapping[str, Any]) -> dict[str, Any]:
 def body(model: Model, network: Network, found: Mapping[str, Any], media: str) -> bytes:
     """The answer in one of MEDIA."""
     if media != JSON:
-        table = pa.table({name: _arrow(value) for name, value in found.items()})
+        table = pa.table(_lists(found) if network.takes_image else _flat(found, network.classes))
         about = {f"trunkline.{key}": value or "" for key, value in model.as_json().items()}
         return written(table.replace_schema_metadata(about), media)
     lists = [_plain(value) for value in found.values()]
@@ -73,18 +74,22 @@ def _plain(value: Any) -> Any:
     return _plain(np.asarray(value))
 
 
-def _arrow(value: Any) -> Any:
-    if isinstance(value, np.ndarray) and value.ndim == 1:
-        return pa.array(value)
-    if isinstance(value, np.ndarray) and value.ndim == 2:
-        return _lists(value)
-    return pa.array([each.tolist() if isinstance(each, np.ndarray) else each for each in value])
+def _flat(found: Mapping[str, Any], classes: Sequence[Any]) -> dict[str, Any]:
+    """Columns of one value a row."""
+    made: dict[str, Any] = {}
+    for name, value in found.items():
+        if not isinstance(value, np.ndarray) or value.ndim == 1:
+            made[name] = pa.array(value)
+            continue
+        flat = value.reshape(len(value), -1)
+        names = classes if len(classes) == flat.shape[1] else range(flat.shape[1])
+        made |= {f"{name}_{each}": flat[:, place] for place, each in enumerate(names)}
+    return made
 
 
-def _lists(value: Array) -> pa.Array:
-    """A list a row, its numbers of the model's own type."""
-    ends = np.arange(len(value) + 1, dtype=np.int32) * value.shape[1]
-    return pa.ListArray.from_arrays(pa.array(ends, pa.int32()), pa.array(value.reshape(-1)))
+def _lists(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Columns of lists, of one row."""
+    return {name: pa.array([value[0].tolist()]) for name, value in found.items()}
 
 
 def wanted(accept: str) -> str:

@@ -107,10 +107,10 @@ def _tensor(each: Any) -> Tensor:
     return Tensor(str(each.name), kind, shape)
 
 
-def _classes(text: str) -> list[str]:
+def _classes(text: str) -> list[Any]:
     """The names of the classes that the file has among its metadata."""
     try:
         found = json.loads(text) if text else []
     except ValueError:
         return []
-    return [str(each) for each in found] if isinstance(found, list) else []
+    return found if isinstance(found, list) else []

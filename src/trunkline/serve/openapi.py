@@ -55,7 +55,7 @@ def _type(column: Tensor) -> dict[str, Any]:
     if column.kind in FLOATS:
         return {"type": ["number", "null"], "description": f"{column.kind}; null is a missing value"}
     if column.kind == "string":
-        return {"type": "string"}
+        return {"type": ["string", "null"], "description": 'null is a missing value, which is the same as ""'}
     if column.kind == "bool":
         return {"type": "boolean"}
     limits = np.iinfo(column.dtype)
@@ -128,7 +128,7 @@ def responses(network: Network) -> dict[int | str, dict[str, Any]]:
         "properties": {
             "model": MODEL,
             "predictions": {"type": "array", "items": prediction},
-            "classes": {"type": "array", "items": {"type": "string"}},
+            "classes": {"type": "array"},
         },
         "required": ["model", "predictions"],
     }

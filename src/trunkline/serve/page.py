@@ -90,8 +90,8 @@ def _code(text: str) -> str:
     return f"<code>{escape(text)}</code>"
 
 
-def _classes(names: list[str]) -> str:
-    some = ", ".join(map(_code, names[:50]))
+def _classes(names: list[Any]) -> str:
+    some = ", ".join(_code(str(name)) for name in names[:50])
     return f"<p>classes, from 0: {some}{', …' if len(names) > 50 else ''}</p>" if names else ""
 
 

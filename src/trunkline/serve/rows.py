@@ -3,9 +3,10 @@
     {"rows": [{"distance": 1400, "carrier": "AA"}, …]}     a batch
     {"distance": 1400, "carrier": "AA"}                    one row
 
-A number is a number: 3 will do where 3.0 is asked for, and 3.0 where 3 is. null is a missing value, which
-only columns of float and double can hold (NaN): a model that fills gaps gets it as it is. NaN and Infinity are no JSON,
-and no value either. A column that is not there is not a missing value: it is a mistake.
+A number is a number: 3 will do where 3.0 is asked for, and 3.0 where 3 is. null is a missing value: NaN in a
+column of float or double, "" in one of text, as in training; columns of whole numbers and of true and false
+can hold none. NaN and Infinity are no JSON, and no value either. A column that is not there is not a missing
+value: it is a mistake.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from trunkline.serve.network import FLOATS, Array, Tensor
 from trunkline.serve.refusals import Problems, Refused, shown
 
 FORMS = 'either {"rows": [{column: value, …}, …]} or one row: {column: value, …}'
-_EXACT = 1 << 53  # whole numbers up to here are exact as a float
+EXACT = 1 << 53  # whole numbers up to here are exact as a float
 
 
 def read(body: bytes, columns: Sequence[Tensor], *, ignore: bool) -> dict[str, Array]:
@@ -120,7 +121,7 @@ def expected(column: Tensor) -> str:
     if column.kind in FLOATS:
         return "a number, or null where it is missing"
     if column.kind == "string":
-        return "text"
+        return "text, or null where it is missing"
     if column.kind == "bool":
         return "true or false"
     limits = np.iinfo(column.dtype)
@@ -167,8 +168,9 @@ def _value(value: Any, column: Tensor) -> Any:
     if column.kind == "bool":
         return value if isinstance(value, bool) else None
     if column.kind == "string":
+        value = "" if value is None else value
         return value if isinstance(value, str) and is_text(value) else None
-    if isinstance(value, float) and value.is_integer() and abs(value) <= _EXACT:
+    if isinstance(value, float) and value.is_integer() and abs(value) <= EXACT:
         value = int(value)
     limits = np.iinfo(column.dtype)
     fits = isinstance(value, int) and not isinstance(value, bool) and limits.min <= value <= limits.max

@@ -1,8 +1,8 @@
 """Parquet and Arrow streams -> columns, typed as the model declares them.
 
-Any type of Arrow will do that holds what the model asks for: whole numbers of any width where they fit, also
-for numbers; text also where it is dictionary-encoded. Nulls follow the rule of JSON: missing, for float and
-double alone. Both formats are read batch by batch and compared with the limits as it goes: compressed, a
+Any type of Arrow will do that holds what the model asks for: numbers of any width, where whole numbers are
+asked for those that are whole; text also where it is dictionary-encoded. Nulls follow the rule of JSON: a
+missing value, where one can be. Both formats are read batch by batch and compared with the limits as it goes: compressed, a
 small body can hold a great deal.
 """
 
@@ -13,11 +13,12 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from trunkline.serve.network import FLOATS, Array, Tensor
 from trunkline.serve.refusals import Problems, Refused
-from trunkline.serve.rows import expected, unknown
+from trunkline.serve.rows import EXACT, expected, unknown
 from trunkline.tables import first_line
 
 MAX_ROWS = 1_000_000
@@ -74,12 +75,12 @@ def _fits(kind: pa.DataType, column: Tensor) -> bool:
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
     if pa.types.is_null(kind):
-        return column.kind in FLOATS
+        return column.kind in (*FLOATS, "string")
     if column.kind == "string":
         return any(check(kind) for check in _TEXTS)
     if column.kind == "bool":
         return bool(pa.types.is_boolean(kind))
-    return bool(pa.types.is_integer(kind) or (column.kind in FLOATS and pa.types.is_floating(kind)))
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
 
 
 # ---------------------------------------------------------------- batches
@@ -127,16 +128,25 @@ def _values(column: pa.ChunkedArray, wanted: Tensor, problems: Problems) -> Arra
         column = column.cast(column.type.value_type)
     if wanted.kind in FLOATS:
         return _floats(column, wanted, problems)
+    if wanted.kind == "string":
+        return np.array(pc.fill_null(column.cast(pa.string()), "").to_pylist(), np.object_)
     if column.null_count:
         for place in np.flatnonzero(column.is_null().to_numpy()):
             problems.add(expected(wanted), "null", int(place), wanted.name)
         return np.zeros(len(column), wanted.dtype)
     values: Array = column.to_numpy()
-    if wanted.kind.startswith(("int", "uint")):
-        limits = np.iinfo(wanted.dtype)
-        for place in np.flatnonzero((values < limits.min) | (values > limits.max)):
-            problems.add(expected(wanted), str(values[place]), int(place), wanted.name)
-    return values.astype(wanted.dtype)
+    return values if wanted.kind == "bool" else _whole(values, wanted, problems)
+
+
+def _whole(values: Array, wanted: Tensor, problems: Problems) -> Array:
+    """Whole numbers, of whatever type they came as."""
+    limits = np.iinfo(wanted.dtype)
+    bad = (values < limits.min) | (values > limits.max)
+    if values.dtype.kind == "f":
+        bad = ~((np.abs(values) <= EXACT) & (np.trunc(values) == values)) | bad  # also what is not a number
+    for place in np.flatnonzero(bad):
+        problems.add(expected(wanted), str(values[place]), int(place), wanted.name)
+    return np.where(bad, 0, values).astype(wanted.dtype)
 
 
 def _floats(column: pa.ChunkedArray, wanted: Tensor, problems: Problems) -> Array:
