@@ -63,7 +63,10 @@ def test_outside_a_project_every_command_says_what_to_type(
     monkeypatch.chdir(tmp_path)
     needed = {"put": ["a", __file__], "rm": ["a", "b"], "export": ["a", "--format", "mermaid"]}
     arguments = needed.get(
-        name, ["a"] if name in ("why", "exec", "datums", "diff", "versions", "lineage", "reproduce") else []
+        name,
+        ["a"]
+        if name in ("why", "exec", "datums", "diff", "versions", "lineage", "reproduce", "serve")
+        else [],
     )
     done = cli(name, *arguments, code=2)
     assert "there is no trunkline project here, nor above" in done.err
