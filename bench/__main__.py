@@ -18,7 +18,18 @@ from bench.figures import Figure
 from bench.projects import Tree, workshop
 from bench.sizes import QUICK, Sizes
 
-BENCHES = ("nothing", "datums", "scale", "graphs", "commit", "flights", "memory", "prefect", "lineage")
+BENCHES = (
+    "nothing",
+    "datums",
+    "scale",
+    "graphs",
+    "commit",
+    "flights",
+    "memory",
+    "prefect",
+    "lineage",
+    "serve",
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -24,6 +24,7 @@ class Sizes:
     outputs: int = 20_000  # files of one datum
     streamed: tuple[int, int] = (10, 100_000)  # files (and ten times as many), rows of each
     runs: tuple[int, ...] = (1_000, 10_000)  # recorded
+    requests: int = 4_000  # of one row; fewer of many
 
 
 QUICK = Sizes(
@@ -41,4 +42,5 @@ QUICK = Sizes(
     outputs=50,
     streamed=(2, 1_000),
     runs=(200,),
+    requests=100,
 )

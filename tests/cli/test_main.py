@@ -61,13 +61,9 @@ def test_outside_a_project_every_command_says_what_to_type(
     cli: Cli, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    one = ("why", "exec", "datums", "diff", "versions", "lineage", "reproduce", "serve")
     needed = {"put": ["a", __file__], "rm": ["a", "b"], "export": ["a", "--format", "mermaid"]}
-    arguments = needed.get(
-        name,
-        ["a"]
-        if name in ("why", "exec", "datums", "diff", "versions", "lineage", "reproduce", "serve")
-        else [],
-    )
+    arguments = needed.get(name, ["a"] if name in one else [])
     done = cli(name, *arguments, code=2)
     assert "there is no trunkline project here, nor above" in done.err
     assert "type `trunkline init`" in done.err

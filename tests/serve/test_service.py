@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import socket
 from typing import Any
 
 import jsonschema
@@ -186,6 +187,7 @@ def test_others_are_let_in_with_a_token_alone() -> None:
     with listen("0.0.0.0", 0, open_to_others=True) as listening:
         assert re.fullmatch(r"http://0\.0\.0\.0:\d+", address_of(listening))
     with listen("127.0.0.1", 0, open_to_others=False) as listening:
+        assert listening.proto == socket.IPPROTO_TCP, "else each answer waits for an ACK"
         port = listening.getsockname()[1]
         with pytest.raises(UsageError, match="cannot listen there") as caught:
             listen("127.0.0.1", port, open_to_others=False)
