@@ -47,7 +47,7 @@ def places(error: dict[str, Any]) -> list[tuple[int | None, str | None, str]]:
 def test_the_whole_of_a_refusal(client: TestClient, late: Model) -> None:
     answer = client.post("/predict", json={"rows": [GOOD, {**GOOD, "age": "old", "visits": None}]})
     assert answer.status_code == 422
-    whole = f"a whole number from {-(1 << 63)} to {(1 << 63) - 1}"
+    whole = "a whole number of 64 bits"
     assert answer.json() == {
         "error": {
             "code": "input",

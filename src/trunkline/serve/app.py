@@ -170,9 +170,9 @@ def _read(app: FastAPI, served: Served) -> None:
 
 def _pages(app: FastAPI, served: Served) -> None:
     @app.get("/docs", include_in_schema=False)
-    async def docs() -> Response:
+    async def docs(request: Request) -> Response:
         example = openapi.example(served.network)
-        text = page(served.schema, app.openapi(), example)
+        text = page(str(request.base_url).rstrip("/"), served.schema, app.openapi(), example)
         return HTMLResponse(text, headers={"Content-Security-Policy": _SAFE})
 
     @app.get("/", include_in_schema=False)

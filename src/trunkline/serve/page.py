@@ -26,8 +26,8 @@ form.addEventListener("submit", async event => {
 """
 
 
-def page(schema: dict[str, Any], openapi: dict[str, Any], example: dict[str, Any]) -> str:
-    """The page as HTML."""
+def page(url: str, schema: dict[str, Any], openapi: dict[str, Any], example: dict[str, Any]) -> str:
+    """The page as HTML; `url` is where the server is asked."""
     model = schema["model"]
     name = escape(model["name"])
     paths = [
@@ -52,7 +52,7 @@ def page(schema: dict[str, Any], openapi: dict[str, Any], example: dict[str, Any
 {_table(outputs)}
 {_classes(schema["classes"])}
 <h2>Ask</h2>
-<pre>{escape(curl(schema, example))}</pre>
+<pre>{escape(curl(url, schema, example))}</pre>
 {_form(schema, example)}
 <pre id="said"></pre>
 <script>{_SCRIPT}</script>
@@ -60,14 +60,14 @@ def page(schema: dict[str, Any], openapi: dict[str, Any], example: dict[str, Any
 """
 
 
-def curl(schema: dict[str, Any], example: dict[str, Any]) -> str:
+def curl(url: str, schema: dict[str, Any], example: dict[str, Any]) -> str:
     """How one asks from a shell."""
     if schema["kind"] == "image":
-        return "curl -H 'Content-Type: image/jpeg' --data-binary @picture.jpg ADDRESS/predict"
+        return f"curl {url}/predict -H 'Content-Type: image/jpeg' --data-binary @picture.jpg"
     if schema["kind"] == "text":
-        return "curl -H 'Content-Type: text/plain' --data-binary @lines.txt ADDRESS/predict"
+        return f"curl {url}/predict -H 'Content-Type: text/plain' --data-binary @lines.txt"
     row = json.dumps({"rows": [example]}).replace("'", "'\\''")
-    return f"curl -H 'Content-Type: application/json' -d '{row}' ADDRESS/predict"
+    return f"curl {url}/predict -H 'Content-Type: application/json' -d '{row}'"
 
 
 def _form(schema: dict[str, Any], example: dict[str, Any]) -> str:

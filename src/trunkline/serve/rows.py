@@ -125,6 +125,8 @@ def expected(column: Tensor) -> str:
     if column.kind == "bool":
         return "true or false"
     limits = np.iinfo(column.dtype)
+    if limits.bits == 64:
+        return f"a whole number{'' if limits.min else ' from 0'} of 64 bits"
     return f"a whole number from {limits.min} to {limits.max}"
 
 
