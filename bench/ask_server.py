@@ -2,7 +2,7 @@
 
 ask_server.py URL FILE MEDIA CLIENTS REQUESTS -> {"wall": 1.2, "p50": 0.003, "p95": 0.007, "p99": 0.011}
 
-A client is a thread with one connection, which asks again as soon as it is answered.
+A client is a thread with one connection, which asks again as soon as it is answered, in the form in which it asked.
 """
 
 import http.client
@@ -19,11 +19,11 @@ def ask(url: str, body: bytes, media: str, requests: int, seconds: list[float], 
     try:
         for _ in range(requests):
             began = time.perf_counter()
-            connection.request("POST", "/predict", body, {"Content-Type": media})
+            connection.request("POST", "/predict", body, {"Content-Type": media, "Accept": media})
             answer = connection.getresponse()
             said = answer.read()
             seconds.append(time.perf_counter() - began)
-            if answer.status != 200 or b'"predictions"' not in said:
+            if answer.status != 200 or answer.getheader("Content-Type") != media:
                 errors.append(f"{answer.status}: {said[:200]!r}")
     except (OSError, http.client.HTTPException) as error:
         errors.append(repr(error))

@@ -74,7 +74,7 @@ def _load(
     asked = _said(tree, HERE / "ask_server.py", url, str(file), media, str(clients), str(requests))
     ours = Cost(_cpu(pid) - before, asked["wall"], 0)
     bare = _said(tree, HERE / "floors/onnxruntime_loop.py", MODEL, ROWS, str(len(rows)), str(requests))
-    form = "JSON" if media == JSON else "Parquet"
+    form = "JSON" if media == JSON else "Parquet both ways"
     p50, p95, p99 = (f"{asked[name] * 1000:.1f}" for name in ("p50", "p95", "p99"))
     rate = requests / asked["wall"]
     what = f"{len(rows):,} row{'s' if len(rows) > 1 else ''} {form}, {clients} client{'s' if clients > 1 else ''}: {p50}/{p95}/{p99} ms, {rate:,.0f}/s"

@@ -93,6 +93,16 @@ def colours(height: int | None = None, width: int | None = None) -> bytes:
     )
 
 
+def directions() -> bytes:
+    """A model of embeddings of three numbers: their mean."""
+    node = helper.make_node("ReduceMean", ["embedding", "axes"], ["mean"], keepdims=1)
+    axes = helper.make_node("Constant", [], ["axes"], value_ints=[1])
+    embedding = helper.make_tensor_value_info("embedding", TensorProto.FLOAT, [None, 3])
+    return by_hand(
+        [axes, node], [embedding], [helper.make_tensor_value_info("mean", TensorProto.FLOAT, [None, 1])]
+    )
+
+
 TYPES = {
     "double": TensorProto.DOUBLE, "float16": TensorProto.FLOAT16, "int32": TensorProto.INT32,
     "uint8": TensorProto.UINT8, "bool": TensorProto.BOOL, "string": TensorProto.STRING,

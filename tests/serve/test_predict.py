@@ -17,7 +17,7 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from stages.predict import predict
-from tests.serve.conftest import Client, every_type, model_of
+from tests.serve.conftest import Client, directions, every_type, model_of
 from trunkline.serve.found import Model
 from trunkline.serve.tables import ARROW, PARQUET
 
@@ -211,6 +211,39 @@ def test_what_is_not_finite_is_null(client_of: Client) -> None:
     said = client_of(model_of(every_type())).post("/predict", json={"rows": [row, {**row, "double": 2}]})
     first, second = json.loads(said.text, parse_constant=lambda name: pytest.fail(name))["predictions"]
     assert (first["double_out"], first["float16_out"], second["double_out"]) == (None, None, 2.0)
+
+
+# ---------------------------------------------------------------- several numbers a row
+
+
+def test_several_numbers_a_row(client_of: Client) -> None:
+    client = client_of(model_of(directions()))
+    some = [[1, 2, 3], [0.5, 0.25, 0.75], [-1.0, 0, 1]]
+    said = client.post("/predict", json={"rows": [{"embedding": each} for each in some]})
+    assert [each["mean"] for each in said.json()["predictions"]] == [2.0, 0.5, 0.0]
+    kinds = (pa.list_(pa.float64()), pa.list_(pa.float32(), 3), pa.large_list(pa.float64()))
+    for kind in kinds:
+        table = pa.table({"embedding": pa.array(some, kind)})
+        for media in (PARQUET, ARROW):
+            answer = client.post("/predict", content=packed(table, media), headers={"Content-Type": media})
+            assert answer.json() == said.json()
+
+
+@pytest.mark.parametrize(
+    ("value", "got"),
+    [([1, 2], "a list of 2"), (None, "null"), ([1, None, 2], "null at 1"), ([1, 2, 1e39], "1e+39 at 2"),
+     ([1, "2", 3], '"2" at 1'), (7, "7")],
+)  # fmt: skip
+def test_several_numbers_that_are_wrong(client_of: Client, value: Any, got: str) -> None:
+    client = client_of(model_of(directions()))
+    answer = client.post("/predict", json={"rows": [{"embedding": [1, 2, 3]}, {"embedding": value}]})
+    assert answer.status_code == 422
+    [problem] = answer.json()["error"]["problems"]
+    assert (problem["row"], problem["expected"], problem["got"]) == (1, "a list of 3 numbers", got)
+    if not isinstance(value, int) and '"' not in got:
+        table = pa.table({"embedding": pa.array([[1, 2, 3], value], pa.list_(pa.float64()))})
+        answer = client.post("/predict", content=packed(table, ARROW), headers={"Content-Type": ARROW})
+        assert [each["row"] for each in answer.json()["error"]["problems"]] == [1]
 
 
 # ---------------------------------------------------------------- text

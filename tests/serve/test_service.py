@@ -206,9 +206,16 @@ def test_what_is_no_model_is_not_served() -> None:
 
 def test_inputs_that_cannot_be_sent() -> None:
     node = helper.make_node("Identity", ["x"], ["y"])
-    wide: Any = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [None, 4]) for name in "xy"]
-    with pytest.raises(UsageError, match=r"its input x is float\[N,4\]"):
-        Network(by_hand([node], wide[:1], wide[1:]), "x.onnx")
+    for kind, shape in (
+        (TensorProto.FLOAT, [None, 4, 2]),
+        (TensorProto.INT64, [None, 4]),
+        (TensorProto.FLOAT, [2, 1]),
+    ):
+        ends: Any = [helper.make_tensor_value_info(name, kind, shape) for name in "xy"]
+        with pytest.raises(
+            UsageError, match=r"its input x is (float|int64)\[.*\], and .* no way to send that"
+        ):
+            Network(by_hand([node], ends[:1], ends[1:]), "x.onnx")
 
 
 def test_a_missing_library_for_pictures_is_said(late: Model, monkeypatch: pytest.MonkeyPatch) -> None:

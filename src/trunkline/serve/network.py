@@ -1,6 +1,7 @@
 """The ONNX file as something to compute with. Its named, typed inputs are the schema of what may be sent.
 
-    rows    every input is a column, [N,1] or [N]: numbers, whole numbers, true or false, text
+    rows    every input is a column, [N,1] or [N]: numbers, whole numbers, true or false, text;
+            or, of numbers, [N,k]: k of them a row, like an embedding
     image   one input `image`: uint8 [1,height,width,3], RGB, any height and width or fixed ones
 
 A model with a single text column also takes plain text, a line a row. One computation uses one thread,
@@ -42,11 +43,17 @@ class Tensor(NamedTuple):
         return KINDS[self.kind]
 
     @property
+    def width(self) -> int:
+        """How many numbers a row has in it; 0 where it is a single value."""
+        size = self.shape[1] if len(self.shape) == 2 else 1
+        return size if size is not None and size > 1 else 0
+
+    @property
     def is_column(self) -> bool:
-        """Whether it is one value a row."""
-        return self.kind in KINDS and (
-            len(self.shape) == 1 or (len(self.shape) == 2 and self.shape[1] == 1)
-        ) and self.shape[0] is None  # fmt: skip
+        """Whether it is one value a row, or numbers of a fixed number."""
+        if self.kind not in KINDS or len(self.shape) not in (1, 2) or self.shape[0] is not None:
+            return False
+        return len(self.shape) == 1 or self.shape[1] == 1 or (self.width > 0 and self.kind in FLOATS)
 
     @property
     def is_image(self) -> bool:
@@ -82,13 +89,15 @@ class Network:
                 raise UsageError(
                     f"its input {each.name} is {each.kind}[{shape}], and `trunkline serve` has no way to send that",
                     where=where,
-                    hint="inputs are columns ([N,1]), or one picture: uint8 [1,height,width,3]",
+                    hint="inputs are columns ([N,1]; of numbers also [N,k]), or one picture: uint8 [1,height,width,3]",
                 )
 
     def run(self, columns: Mapping[str, Array]) -> dict[str, Any]:
-        """Every output by name. `columns` are one-dimensional, or the picture. Raises Refused."""
+        """Every output by name. `columns` have a value for each row, or they are the picture. Raises Refused."""
         feed = {
-            each.name: columns[each.name].reshape(-1, 1) if len(each.shape) == 2 else columns[each.name]
+            each.name: columns[each.name].reshape(-1, each.width or 1)
+            if len(each.shape) == 2
+            else columns[each.name]
             for each in self.inputs
         }
         try:

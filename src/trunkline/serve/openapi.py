@@ -52,6 +52,13 @@ def row_schema(network: Network) -> dict[str, Any]:
 
 
 def _type(column: Tensor) -> dict[str, Any]:
+    if column.width:
+        return {
+            "type": "array",
+            "items": {"type": "number"},
+            "minItems": column.width,
+            "maxItems": column.width,
+        }
     if column.kind in FLOATS:
         return {"type": ["number", "null"], "description": f"{column.kind}; null is a missing value"}
     if column.kind == "string":
@@ -64,7 +71,9 @@ def _type(column: Tensor) -> dict[str, Any]:
 
 def example(network: Network) -> dict[str, Any]:
     """A row that the model takes; what it says of it means nothing."""
-    return {each.name: _EXAMPLES.get(each.kind, 0) for each in network.inputs}
+    return {
+        each.name: [0] * each.width if each.width else _EXAMPLES.get(each.kind, 0) for each in network.inputs
+    }
 
 
 def request(network: Network, bodies: Bodies) -> dict[str, Any]:

@@ -118,6 +118,8 @@ def unknown(name: str, wanted: Sequence[str] | set[str]) -> str:
 
 def expected(column: Tensor) -> str:
     """What a value of the column has to be, in words."""
+    if column.width:
+        return f"a list of {column.width} numbers"
     if column.kind in FLOATS:
         return "a number, or null where it is missing"
     if column.kind == "string":
@@ -137,6 +139,8 @@ def _column(values: list[Any], column: Tensor, problems: Problems) -> Array:
     """The values as an array of the column's type; zeros where there is a problem."""
     kinds = set(map(type, values))
     with np.errstate(over="ignore"):
+        if column.width:
+            return _vectors(values, column, problems)
         try:
             if column.kind in FLOATS and kinds <= {int, float}:
                 found = np.array(values, np.float64).astype(column.dtype)
@@ -161,6 +165,32 @@ def _one_by_one(values: list[Any], column: Tensor, problems: Problems) -> Array:
         else:
             found[place] = typed
     return found
+
+
+def _vectors(values: list[Any], column: Tensor, problems: Problems) -> Array:
+    if all(isinstance(value, list) and len(value) == column.width for value in values):
+        flat = [number for value in values for number in value]
+        if set(map(type, flat)) == {float}:
+            found = np.array(flat, np.float64).astype(column.dtype).reshape(-1, column.width)
+            if np.isfinite(found).all():
+                return found
+    found = np.zeros((len(values), column.width), column.dtype)
+    for place, value in enumerate(values):
+        numbers = value if isinstance(value, list) and len(value) == column.width else [None]
+        typed = [None if number is None else _float(number, column) for number in numbers]
+        if None in typed:
+            problems.add(expected(column), _vector(value, column, typed), place, column.name)
+        else:
+            found[place] = typed
+    return found
+
+
+def _vector(value: Any, column: Tensor, typed: list[Any]) -> str:
+    """What is wrong with a list of numbers, in words."""
+    if not isinstance(value, list) or len(value) != column.width:
+        return shown(value)
+    place = typed.index(None)
+    return f"{shown(value[place])} at {place}"
 
 
 def _value(value: Any, column: Tensor) -> Any:

@@ -72,6 +72,9 @@ def _checked(schema: pa.Schema, columns: Sequence[Tensor], *, ignore: bool) -> l
 
 
 def _fits(kind: pa.DataType, column: Tensor) -> bool:
+    if column.width:
+        lists = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+        return bool(lists and (pa.types.is_integer(kind.value_type) or pa.types.is_floating(kind.value_type)))
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
     if pa.types.is_null(kind):
@@ -126,6 +129,8 @@ def _few(rows: int) -> None:
 def _values(column: pa.ChunkedArray, wanted: Tensor, problems: Problems) -> Array:
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
+    if wanted.width:
+        return _vectors(column, wanted, problems)
     if wanted.kind in FLOATS:
         return _floats(column, wanted, problems)
     if wanted.kind == "string":
@@ -147,6 +152,22 @@ def _whole(values: Array, wanted: Tensor, problems: Problems) -> Array:
     for place in np.flatnonzero(bad):
         problems.add(expected(wanted), str(values[place]), int(place), wanted.name)
     return np.where(bad, 0, values).astype(wanted.dtype)
+
+
+def _vectors(column: pa.ChunkedArray, wanted: Tensor, problems: Problems) -> Array:
+    """Lists of numbers, all of one length, none of them missing."""
+    lengths = pc.fill_null(pc.list_value_length(column), -1).to_numpy()
+    for place in np.flatnonzero(lengths != wanted.width):
+        got = "null" if lengths[place] < 0 else f"a list of {lengths[place]}"
+        problems.add(expected(wanted), got, int(place), wanted.name)
+    if problems:
+        return np.zeros((len(column), wanted.width), wanted.dtype)
+    with np.errstate(over="ignore"):
+        flat: Array = pc.list_flatten(column).to_numpy().astype(wanted.dtype)
+    for place in np.flatnonzero(~np.isfinite(flat)):
+        row, at = divmod(int(place), wanted.width)
+        problems.add(expected(wanted), f"{flat[place]} at {at}", row, wanted.name)
+    return flat.reshape(-1, wanted.width)
 
 
 def _floats(column: pa.ChunkedArray, wanted: Tensor, problems: Problems) -> Array:
