@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,9 @@ def train(rows: Path, *, strength: float):
     return {"model.onnx": data, "about.json": {"rows": len(frame)}}
 '''
 CALLS = "age,visits,late\n" + "".join(f"{20 + 3 * i},{i * 7 % 10},{int(i * 7 % 10 > 4)}\n" for i in range(24))
+
+
+ROWS = pa.table({"age": [20.0, 50.0, 70.0], "visits": [1, 5, 9]})
 
 
 @pytest.fixture(scope="module")
@@ -255,11 +259,23 @@ def refuses(url: str) -> bool:
     return False
 
 
+def _many_at_a_time(client: httpx.Client, expected: pa.Table) -> None:
+    """Each client gets the answer to its own rows."""
+
+    def ask(number: int) -> bool:
+        row = number % ROWS.num_rows
+        answer = client.post("/predict", json=ROWS.slice(row, 1).to_pylist()[0])
+        probability = [expected[f"probability_{place}"][row].as_py() for place in (0, 1)]
+        return bool(answer.json()["predictions"][0]["probability"] == probability)
+
+    with ThreadPoolExecutor(8) as threads:
+        assert all(threads.map(ask, range(80)))
+
+
 def test_a_real_server(made: Tree, tmp_path: Path) -> None:
     tree = made.copy(tmp_path / "project")
     (tmp_path / "token").write_text(f"{TOKEN}\n")
-    table = pa.table({"age": [20.0, 50.0, 70.0], "visits": [1, 5, 9]})
-    expected = predict(tree.root / "data/calls/train/model.onnx", table)
+    expected = predict(tree.root / "data/calls/train/model.onnx", ROWS)
     with served(
         tree, "late", "--host", "0.0.0.0", "--port", "0", "--token-file", str(tmp_path / "token")
     ) as (
@@ -286,12 +302,12 @@ def test_a_real_server(made: Tree, tmp_path: Path) -> None:
             tree.trunkline("run")
             shutil.rmtree(tree.root / ".dvc/cache/files")
             answer = client.post(
-                "/predict", content=packed(table, PARQUET), headers={"Content-Type": PARQUET, "Accept": ARROW}
+                "/predict", content=packed(ROWS, PARQUET), headers={"Content-Type": PARQUET, "Accept": ARROW}
             )
             assert unpacked(answer.content, ARROW).equals(expected)
             assert answer.headers["trunkline-version"] == said["model"]["version"]
-            metrics = client.get("/metrics").text
-            assert "trunkline_rows_total 3.0" in metrics
+            assert "trunkline_rows_total 3.0" in client.get("/metrics").text
+            _many_at_a_time(client, expected)
         with _half_a_request(url) as half:
             process.send_signal(signal.SIGTERM)
             while not refuses(url):  # it listens no longer
@@ -302,4 +318,4 @@ def test_a_real_server(made: Tree, tmp_path: Path) -> None:
         assert b'"predictions"' in answered
         out, err = process.communicate(timeout=PATIENCE)
         assert (process.returncode, out, err) == (0, "", "")
-    assert predict(tree.root / "data/calls/train/model.onnx", table) != expected, "the run made another model"
+    assert predict(tree.root / "data/calls/train/model.onnx", ROWS) != expected, "the run made another model"

@@ -10,6 +10,7 @@ import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from types import FrameType
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -63,8 +64,9 @@ def serve(app: ASGIApp, listening: socket.socket, ready: Callable[[], None]) -> 
         app, log_level="warning", access_log=False, ws="none", http="h11", loop="asyncio", lifespan="off",
         server_header=False, proxy_headers=False, timeout_graceful_shutdown=_GRACE,
     )  # fmt: skip
-    with closing(listening), _ends_quietly():
-        _Server(config, ready).run(sockets=[listening])
+    server = _Server(config, ready)
+    with closing(listening), _ends_quietly(server):
+        server.run(sockets=[listening])
 
 
 class _Server(uvicorn.Server):
@@ -79,10 +81,17 @@ class _Server(uvicorn.Server):
 
 
 @contextmanager
-def _ends_quietly() -> Iterator[None]:
-    """uvicorn raises the signal again that has ended it: that is no error, and no interrupted run."""
+def _ends_quietly(server: uvicorn.Server) -> Iterator[None]:
+    """uvicorn raises the signal again that has ended it: that is no error, and no interrupted run.
+
+    One that comes before uvicorn listens to signals ends the server, too.
+    """
+
+    def end(number: int, frame: FrameType | None) -> None:
+        server.should_exit = True
+
     numbers = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.signal(number, lambda *_: None) for number in numbers}
+    before = {number: signal.signal(number, end) for number in numbers}
     try:
         yield
     finally:
