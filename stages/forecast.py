@@ -17,11 +17,13 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
+from stages.measures import regression
 from stages.pictures import COLOURS, QUIET, drawing, labelled, png
 from stages.predict import run, session_of
 
 Floats = npt.NDArray[np.float64]
 DIGITS = 6
+MEASURES = ("mae", "rmse", "r2")
 LINES = {"model": (COLOURS[0], "-"), "baseline": (COLOURS[1], "--")}
 
 
@@ -52,11 +54,8 @@ def against_baseline(
 
 def errors(predicted: Floats, answers: Floats) -> dict[str, float]:
     """Mean absolute error, root of the mean squared error, R²: the first two in the target's units."""
-    off = predicted - answers
-    spread = np.square(answers - answers.mean()).sum()
-    found = {"mae": np.abs(off).mean(), "rmse": np.sqrt(np.square(off).mean())}
-    found["r2"] = 1 - np.square(off).sum() / spread
-    return {name: round(float(value), DIGITS) for name, value in found.items()}
+    found = regression(answers, predicted)
+    return {name: found[name] for name in MEASURES if name in found}
 
 
 def _week(

@@ -12,46 +12,33 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
+from stages.measures import Whole, confusion, several
 from stages.network import classes
 from stages.pictures import drawing, png
 from stages.predict import run, session_of
 
-Floats = npt.NDArray[np.float64]
-DIGITS = 6
+MEASURES = ("accuracy", "base_accuracy", "f1", "log_loss")
 
 
 def side_by_side(holdout: pa.Table, *, target: list[str], **models: Path) -> dict[str, Any]:
-    """Accuracy and log loss of each model on the holdout; the one-hot columns `target` are the truth."""
-    answers = np.column_stack([holdout[name].to_numpy() for name in target]).astype(np.float64)
+    """The measures of each model on the holdout; the one-hot columns `target` are the truth. Raises ValueError."""
+    answers = np.column_stack([holdout[name].to_numpy() for name in target]).argmax(axis=1)
     metrics: dict[str, Any] = {"rows": holdout.num_rows}
     confusions = {}
     for name, model in models.items():
         chances = run(session_of(model.read_bytes()), holdout)["probability"].astype(np.float64)
         if chances.shape[1] != len(target):
             raise ValueError(f"{name} knows {chances.shape[1]} classes, the target has {len(target)} columns")
-        metrics[name] = _metrics(chances, answers)
-        confusions[name] = _confusion(chances, answers)
+        found = several(answers, chances)
+        confusions[name] = confusion(answers, chances.argmax(axis=1), len(target))
+        wrong = int(holdout.num_rows - np.trace(confusions[name]))
+        metrics[name] = {measure: found[measure] for measure in MEASURES} | {"wrong": wrong}
     return {"metrics.json": metrics, "confusion.png": _picture(confusions, classes(target))}
 
 
-def _metrics(chances: Floats, answers: Floats) -> dict[str, float]:
-    right = chances.argmax(axis=1) == answers.argmax(axis=1)
-    given = np.clip((chances * answers).sum(axis=1), 1e-15, 1)
-    numbers = {"accuracy": float(right.mean()), "log_loss": float(-np.log(given).mean())}
-    return {name: round(value, DIGITS) for name, value in numbers.items()} | {"wrong": int((~right).sum())}
-
-
-def _confusion(chances: Floats, answers: Floats) -> npt.NDArray[np.int64]:
-    """Counts by true class (row) and class with the greatest probability (column)."""
-    counts = np.zeros((answers.shape[1], answers.shape[1]), np.int64)
-    np.add.at(counts, (answers.argmax(axis=1), chances.argmax(axis=1)), 1)
-    return counts
-
-
-def _picture(confusions: dict[str, npt.NDArray[np.int64]], names: list[str]) -> bytes:
+def _picture(confusions: dict[str, Whole], names: list[str]) -> bytes:
     with drawing(4.2 * len(confusions), 4.2) as figure:
         panels = figure.subplots(1, len(confusions), squeeze=False)[0]
         for axes, (name, counts) in zip(panels, confusions.items(), strict=True):

@@ -27,6 +27,7 @@ from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
 from stages.estimators import estimator as by_name
+from stages.measures import log_loss
 from stages.neural import Network
 from stages.split import split
 from stages.train import answers, frame, input_types, prepared
@@ -218,9 +219,11 @@ def _folds(
 
 
 def _misses(probability: Floats, answers: Floats) -> dict[str, float]:
-    given = np.clip((probability * answers).sum(axis=1), 1e-15, 1)
-    wrong = probability.argmax(axis=1) != answers.argmax(axis=1)
-    return {"log_loss": float(-np.log(given).mean()), "error": float(wrong.mean())}
+    truth = answers.argmax(axis=1)
+    return {
+        "log_loss": log_loss(truth, probability),
+        "error": float((probability.argmax(axis=1) != truth).mean()),
+    }
 
 
 def _errors(predicted: Floats, answers: Floats) -> dict[str, float]:
