@@ -40,25 +40,24 @@ Features = Mapping[str, Sequence[str]]
 DIGITS = 6
 
 
-def grid(**points: Sequence[Any]) -> dict[str, dict[str, Any]]:
-    """Every combination of the values of each parameter, one JSON file each, named after its values.
+def grid(**values: Any) -> dict[str, dict[str, Any]]:
+    """Every combination of the parameters that have a list of values, one JSON file each.
 
-    A name depends on its own combination alone, so a longer list leaves the old files as they are.
-    Raises ValueError.
+    What has one value and no list is the same in every file. A name is made of the tried values
+    alone, so a longer list leaves the files that there were as they are. Raises ValueError.
     """
-    for name, values in points.items():
-        if not isinstance(values, list | tuple) or not values:
-            raise ValueError(
-                f"{name} is {values!r}: the values to try are needed, as a list like [0.01, 0.1]"
-            )
-    chosen = (dict(zip(points, values, strict=True)) for values in product(*points.values()))
-    files = [
-        (f"{'-'.join(f'{name}_{_text(value)}' for name, value in point.items())}.json", point)
-        for point in chosen
-    ]
+    tried = {name: each for name, each in values.items() if isinstance(each, list | tuple)}
+    fixed = {name: each for name, each in values.items() if name not in tried}
+    empty = [name for name, each in tried.items() if not each]
+    if empty or not tried:
+        raise ValueError(
+            f"{', '.join(empty) or 'the grid'} has no values to try; write a list like [0.01, 0.1]"
+        )
+    points = [dict(zip(tried, each, strict=True)) for each in product(*tried.values())]
+    files = [("-".join(f"{name}_{_text(each)}" for name, each in point.items()), point) for point in points]
     if len(dict(files)) < len(files):
         raise ValueError("the grid has a value twice: write each once")
-    return dict(files)
+    return {f"{name}.json": point | fixed for name, point in files}
 
 
 def _text(value: Any) -> str:

@@ -48,6 +48,13 @@ def test_a_grid_is_a_file_for_each_combination() -> None:
     }
 
 
+def test_what_is_no_list_is_the_same_in_every_file() -> None:
+    assert grid(k=[2, 3], epochs=50) == {
+        "k_2.json": {"k": 2, "epochs": 50},
+        "k_3.json": {"k": 3, "epochs": 50},
+    }
+
+
 def test_a_grid_that_grows_keeps_its_files() -> None:
     before, after = grid(a=[1, 2], b=["x"]), grid(a=[0, 2, 1, 3], b=["y", "x"])
     assert before.items() <= after.items()
@@ -57,8 +64,8 @@ def test_a_grid_that_grows_keeps_its_files() -> None:
 @pytest.mark.parametrize(
     ("points", "message"),
     [
-        ({"l2": 0.1}, "l2 is 0.1: the values to try are needed, as a list like"),
-        ({"l2": []}, "l2 is []: the values to try are needed"),
+        ({"l2": 0.1}, "the grid has no values to try; write a list like"),
+        ({"l2": [], "k": [1]}, "l2 has no values to try"),
         ({"l2": [0.1, 0.1]}, "the grid has a value twice"),
         ({"path": ["a/b"]}, "'a/b' cannot be part of a file's name"),
         ({"hidden": [[]]}, r"[] cannot be part of a file's name"),
