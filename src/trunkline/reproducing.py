@@ -142,7 +142,7 @@ def reproduce(
     Raises MissingData, StageFailed, UsageError where that cannot be done.
     """
     with _clone(project, wanted) as root:
-        _inputs(project, root)
+        _inputs(project, root, wanted.stages)
         python = installed(root, wanted.environment) if recorded else sys.executable
         _run(root, wanted.stages, python)
         with Project(root) as clone:
@@ -192,12 +192,13 @@ def _clear(folder: str) -> None:
             shutil.rmtree(os.path.join(folder, name), ignore_errors=True)
 
 
-def _inputs(project: Project, root: str) -> None:
-    """Bring the recorded versions of the source datasets into the clone."""
+def _inputs(project: Project, root: str, stages: Sequence[str]) -> None:
+    """Bring the recorded versions of the source datasets that these stages go back to into the clone."""
     with Project(root) as clone:
+        read = {leaf.dataset.path for stage in clone.select(stages) for leaf in stage.leaves}
         for name, file in clone.store.sources().items():
             version = clone.store.pointer(file)
-            if version is None:
+            if version is None or file.removesuffix(pointers.SUFFIX) not in read:
                 continue
             files = _fetched(project, name, version.oid)
             _link(project, clone, [version.oid, *(each.md5 for each in files)])

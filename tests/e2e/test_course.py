@@ -77,7 +77,7 @@ def test_the_tutorials_commands_work_as_they_stand(course: Tree) -> None:
     text = (ROOT / "docs/course/index.md").read_text()
     commands = [line for block in BLOCKS.findall(text) for line in block.splitlines()]
     assert len(commands) > 20
-    told = {}
+    told: dict[str, list[str]] = {}
     for command in commands:
         done = subprocess.run(
             command,
