@@ -84,12 +84,12 @@ def test_a_query_reads_only_and_says_what_is_wrong(database: Path, query: str, m
 
 
 def test_images_are_rows_labelled_by_their_folder(tmp_path: Path) -> None:
-    for name, size in (("3/b.png", (6, 4)), ("10/a.jpg", (5, 5)), ("top.png", (2, 3))):
+    for name, size in (("3/b.png", (6, 4)), ("10/z.jpg", (5, 5)), ("top.png", (2, 3))):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         Image.new("RGB", size, (200, 10, 10)).save(tmp_path / name)
     (tmp_path / "ORIGIN.md").write_text("from somewhere")
     table = ingest_images(tmp_path)
-    assert table["path"].to_pylist() == ["10/a.jpg", "3/b.png", "top.png"]
+    assert table["path"].to_pylist() == ["10/z.jpg", "3/b.png", "top.png"]
     assert table["label"].to_pylist() == ["10", "3", ""]
     assert table.select(["width", "height"]).to_pylist()[1] == {"width": 6, "height": 4}
     assert table["image"][1].as_py() == (tmp_path / "3" / "b.png").read_bytes()

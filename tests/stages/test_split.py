@@ -96,6 +96,15 @@ def test_by_time_nothing_is_learnt_from_the_future(steps: int) -> None:
     assert unused + sum(found[side].num_rows for side in SIDES) == rows.num_rows
 
 
+def test_by_time_the_shares_are_exact_where_every_row_has_its_own_moment() -> None:
+    found = split(made(), method="time", columns=["id"], test_fraction=0.3, validation_fraction=0.1)
+    assert [(min(ids(found, side)), max(ids(found, side))) for side in SIDES] == [
+        (0, 359),
+        (360, 419),
+        (420, 599),
+    ]
+
+
 def test_a_key_stays_on_its_side_whatever_is_added() -> None:
     small, large = (split(made(rows), method="key", columns=["id"]) for rows in (300, 600))
     for side in SIDES:
