@@ -27,8 +27,10 @@ def main() -> int:
     parser.add_argument("--no-course", action="store_true", help="run without the data of the course")
     chosen = parser.parse_args()
     unknown = sorted({*chosen.pipelines} - {*PIPELINES})
-    if unknown or (chosen.pipelines and chosen.what != "course"):
-        parser.error(f"of the course are {', '.join(PIPELINES)}; not {', '.join(unknown) or chosen.what}")
+    if chosen.pipelines and chosen.what != "course":
+        parser.error(f"{chosen.what} takes no pipelines; course does")
+    if unknown:
+        parser.error(f"the course has no {', '.join(unknown)}; it has {', '.join(PIPELINES)}")
     root = Path.cwd()
     try:
         if chosen.what == "run":
