@@ -231,6 +231,15 @@ def test_offsets_that_lead_elsewhere_are_not_followed(client: TestClient) -> Non
     refused(answer, 400, "table")
 
 
+@pytest.mark.parametrize("media", [PARQUET, ARROW])
+def test_texts_of_a_table_that_are_not_utf8(client: TestClient, media: str) -> None:
+    whole = packed(TABLE, media, compression="none") if media == PARQUET else packed(TABLE, media)
+    assert "Köln".encode() in whole
+    body = whole.replace("Köln".encode(), b"K\xc3\xc3ln")
+    error = refused(client.post("/predict", content=body, headers={"Content-Type": media}), 400, "table")
+    assert "UTF8" in error["message"]
+
+
 def test_small_bodies_that_hold_too_much(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     same = pa.table({"age": pa.nulls(1_000_001), "visits": [1] * 1_000_001, "city": ["Ulm"] * 1_000_001})
     body = packed(same, PARQUET)
@@ -306,6 +315,19 @@ def test_media_types_that_are_not_taken(client: TestClient, pictures: TestClient
     assert error["hint"] == "with curl: -H 'Content-Type: application/json'"
     assert "image/*" in refused(pictures.post("/predict", json=GOOD), 415, "type")["message"]
     refused(texts.post("/predict", content=b"x", headers={"Content-Type": "image/png"}), 415, "type")
+
+
+@settings(deadline=None, max_examples=50)
+@given(
+    st.text("".join(map(chr, range(32, 127))), max_size=40),
+    st.sampled_from(["", "application/json", "text/plain;"]),
+)
+@example("; charset*0=x; charset*=y", "text/plain")
+@example("*/*; q=nan", "")
+def test_no_header_gives_a_5xx(client: TestClient, text: str, start: str) -> None:
+    value = start + text
+    headers = {"Content-Type": value, "Accept": value, "Authorization": value, "Content-Encoding": text}
+    assert client.post("/predict", json=GOOD, headers=headers).status_code < 500
 
 
 def test_packed_bodies_and_other_answers_are_not_spoken(client: TestClient) -> None:

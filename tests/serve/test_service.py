@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import signal
 import socket
 from typing import Any
 
@@ -15,10 +16,10 @@ from starlette.testclient import TestClient
 from tests.serve.conftest import LINEAGE, RUN, Client, by_hand, learnt, model_of
 from tests.serve.test_predict import ROWS
 from trunkline.errors import CorruptData, TrunklineError, UsageError
-from trunkline.serve.app import Served, Settings
+from trunkline.serve.app import Served, Settings, application
 from trunkline.serve.found import Model
 from trunkline.serve.network import Network
-from trunkline.serve.server import address_of, listen
+from trunkline.serve.server import address_of, listen, serve
 
 READ = ("/schema", "/health", "/lineage", "/metrics", "/docs", "/openapi.json")
 TOKEN = "0123456789abcdef"
@@ -194,6 +195,15 @@ def test_others_are_let_in_with_a_token_alone() -> None:
     assert "--port 0" in caught.value.hint
     with pytest.raises(UsageError, match="there is no such host"):
         listen("no such host", 0, open_to_others=False)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_either_signal_ends_the_server_and_is_ours_no_longer(late: Model, number: signal.Signals) -> None:
+    before = signal.getsignal(number)
+    listening = listen("localhost", 0, open_to_others=False)
+    serve(application(Served(late, Settings())), listening, lambda: signal.raise_signal(number))
+    assert signal.getsignal(number) is before
+    assert listening.fileno() == -1, "closed"
 
 
 # ---------------------------------------------------------------- which models

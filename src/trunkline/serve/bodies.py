@@ -10,7 +10,6 @@ image/*                               for models of pictures: one picture; its b
 from __future__ import annotations
 
 import importlib
-from email.message import Message
 
 import numpy as np
 
@@ -88,8 +87,6 @@ def _lines(body: bytes) -> Array:
 
 def _parsed(content_type: str) -> tuple[str, str]:
     """(media type, charset) in small letters."""
-    message = Message()
-    message["Content-Type"] = content_type.replace("\r", " ").replace("\n", " ")
-    media = content_type.partition(";")[0].strip().lower()
-    charset = message.get_param("charset")
-    return media, charset.lower() if isinstance(charset, str) else ""
+    media, *parameters = (part.strip().lower() for part in content_type.split(";"))
+    named = (part.partition("=") for part in parameters)
+    return media, next((value.strip('"') for name, _, value in named if name == "charset"), "")

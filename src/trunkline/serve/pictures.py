@@ -23,8 +23,7 @@ MAX_PIXELS = 50_000_000
 def read(body: bytes, wanted: Tensor) -> dict[str, Array]:
     """The picture as the one input of the model. Raises Refused."""
     try:
-        with warnings.catch_warnings(), Image.open(io.BytesIO(body), formats=FORMATS) as image:
-            warnings.simplefilter("ignore")
+        with _opened(body) as image:
             width, height = image.size
             if width * height > MAX_PIXELS:
                 raise Refused(
@@ -41,6 +40,13 @@ def read(body: bytes, wanted: Tensor) -> dict[str, Array]:
         raise Refused(
             422, "image", f"this is no picture that can be read: {_said(error)}", hint=f"known are {known}"
         ) from error
+
+
+def _opened(body: bytes) -> Image.Image:
+    """The picture, not yet unpacked. Pillow warns of large ones; the limit is ours."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return Image.open(io.BytesIO(body), formats=FORMATS)
 
 
 def _check(wanted: Tensor, height: int, width: int) -> None:

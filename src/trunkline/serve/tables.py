@@ -93,7 +93,9 @@ def _parquet(body: bytes, checked: Checked) -> Iterator[pa.RecordBatch]:
     with pq.ParquetFile(pa.BufferReader(body)) as file:
         wanted = checked(file.schema_arrow)
         _few(file.metadata.num_rows)
-        yield from file.iter_batches(_BATCH, columns=wanted, use_threads=False)
+        for batch in file.iter_batches(_BATCH, columns=wanted, use_threads=False):
+            batch.validate(full=True)  # texts need not be UTF-8
+            yield batch
 
 
 def _stream(body: bytes, checked: Checked) -> Iterator[pa.RecordBatch]:
