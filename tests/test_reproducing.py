@@ -162,6 +162,16 @@ def test_inputs_that_are_gone_and_what_nothing_made(dice: Tree) -> None:
     assert "of letters_raw is neither in the cache nor in the remote" in gone.err
 
 
+def test_only_the_sources_that_were_read_have_to_be_there(dice: Tree) -> None:
+    dice.write("new/z.txt", "of no use here")
+    dice.trunkline("put", "unread_raw", "new/z.txt")
+    dice.trunkline("run", "--force")
+    for path, content in dice.contents(".dvc/cache/files").items():
+        if content == b"of no use here":
+            (dice.root / path).unlink()
+    assert "reproduced bit for bit" in dice.trunkline("reproduce", "latest").out
+
+
 # ---------------------------------------------------------------- the recorded environment
 
 

@@ -30,9 +30,9 @@ def cloned(folder: Path) -> Tree:
     tree = Tree(folder)
     Tree(ROOT).git("clone", "-q", str(ROOT), str(tree.root))
     tree.git("switch", "-q", "-C", "main")  # where it comes from may have no branch checked out
-    downloads = ROOT / ".trunkline/downloads"
+    downloads = ROOT / "build/downloads"
     if downloads.is_dir():
-        shutil.copytree(downloads, tree.root / ".trunkline/downloads", copy_function=os.link)
+        shutil.copytree(downloads, tree.root / "build/downloads", copy_function=os.link)
     return tree
 
 

@@ -184,12 +184,11 @@ def test_a_clone_gets_its_hook_and_no_example(empty: Tree, tmp_path: Path) -> No
 def test_a_template_brings_its_stages_and_says_what_is_missing(empty: Tree) -> None:
     done = empty.trunkline("init", "--template", "flights")
     written = {line.removeprefix("wrote ") for line in done.out.splitlines() if line.startswith("wrote ")}
-    assert {"pipelines/flights.yaml", "stages/ingest.py", "stages/columns.py"} <= written, (
+    assert {"pipelines/flights.yaml", "stages/ingest.py", "stages/flights/columns.py"} <= written, (
         "and what it imports"
     )
-    modules = {f"stages.{path.stem}" for path in (empty.root / "stages").glob("*.py")}
     used = {line.split()[1].partition(":")[0] for line in _lines(empty, "run: ")}
-    assert used <= modules
+    assert {f"{module.replace('.', '/')}.py" for module in used} <= written
     for path in written - {".git/", ".dvc/", ".git/hooks/pre-commit"}:
         assert empty.read(path) == (ROOT / path).read_text(), "the very files of this repository"
     assert "trunkline put flights_raw YOUR_FILES" in done.out
