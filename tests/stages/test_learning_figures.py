@@ -1,0 +1,162 @@
+"""What iris, forecast and segments report on the real data, against pandas and scikit-learn used by hand.
+
+The stages run here as the pipeline files declare them. Flowers and wines come with scikit-learn; the
+rentals are what `python -m demo course` writes.
+"""
+
+from __future__ import annotations
+
+import json
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+import yaml
+from sklearn import metrics
+from sklearn.cluster import KMeans
+from sklearn.ensemble import GradientBoostingRegressor
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from tests.stages.learning import LENGTHS, SPECIES, iris, wine
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Pipeline:
+    """The stages of a pipeline file, called by hand with the parameters that it declares."""
+
+    def __init__(self, name: str, scratch: Path) -> None:
+        text = (ROOT / "pipelines" / f"{name}.yaml").read_text(encoding="utf-8")
+        self.declared, self.scratch = yaml.safe_load(text)["stages"], scratch
+
+    def run(self, stage: str, *inputs: Any, **named: Any) -> Any:
+        module, _, function = self.declared[stage]["run"].partition(":")
+        given = self.declared[stage].get("params", {})
+        return getattr(import_module(module), function)(*inputs, **named, **given)
+
+    def written(self, name: str, content: Any) -> Path:
+        path = self.scratch / name
+        path.write_bytes(content if isinstance(content, bytes) else json.dumps(content).encode())
+        return path
+
+
+def test_both_networks_on_the_flowers_held_back(tmp_path: Path) -> None:
+    pipeline = Pipeline("iris", tmp_path)
+    flowers = pa.Table.from_pandas(iris()[[*LENGTHS, "species"]])
+    encoded = pipeline.run("encode", flowers)
+    sides = pipeline.run("split", encoded["rows"])
+    train, holdout = sides["train"].to_pandas(), sides["holdout"].to_pandas()
+    assert train[SPECIES].sum().tolist() == [30, 30, 30]
+    assert holdout[SPECIES].sum().tolist() == [10, 10, 10]
+
+    decoded = pipeline.run(
+        "decode", sides["train"], pipeline.written("encoding.json", encoded["encoding.json"])
+    )
+    options = pipeline.declared["mlp"]["params"]["options"]
+    hidden = pipeline.declared["grid"]["params"]["hidden"][-1]
+    assert options["hidden_layer_sizes"] == hidden
+    grid = pipeline.run("grid")
+    chosen = pipeline.written("chosen.json", grid["hidden_32-l2_0.01.json"])
+    models = {
+        "network": pipeline.run("network", train, chosen)["model.onnx"],
+        "mlp": pipeline.run("mlp", decoded.to_pandas())["model.onnx"],
+    }
+    files = {name: pipeline.written(f"{name}.onnx", data) for name, data in models.items()}
+    found = pipeline.run("holdout", sides["holdout"], **files)["metrics.json"]
+
+    by_hand = make_pipeline(StandardScaler(), MLPClassifier(**options | {"random_state": 7}))
+    answers = holdout[SPECIES].to_numpy().argmax(axis=1)
+    by_hand.fit(train[LENGTHS].to_numpy(), train[SPECIES].to_numpy().argmax(axis=1))
+    chances = by_hand.predict_proba(holdout[LENGTHS].to_numpy())
+    assert found["mlp"]["log_loss"] == pytest.approx(metrics.log_loss(answers, chances), abs=1e-4)
+    assert found["mlp"]["accuracy"] == pytest.approx((chances.argmax(axis=1) == answers).mean(), abs=1e-6)
+    # Two ways down to the minimum of one and the same loss.
+    assert found["network"]["log_loss"] == pytest.approx(found["mlp"]["log_loss"], abs=0.01)
+
+
+def test_more_neurons_learn_by_heart_and_a_penalty_holds_them(tmp_path: Path) -> None:
+    """The two ends of both panels of overfitting.png."""
+    pipeline = Pipeline("iris", tmp_path)
+    sides = pipeline.run("split", pipeline.run("encode", pa.Table.from_pandas(iris()))["rows"])
+    train, validation = sides["train"].to_pandas(), sides["validation"].to_pandas()
+    grid, rows = pipeline.run("grid"), {}
+    for name in ("hidden_1-l2_0.0", "hidden_32-l2_0.0", "hidden_32-l2_0.01"):
+        file = pipeline.written(f"{name}.json", grid[f"{name}.json"])
+        (rows[name],) = pipeline.run("trial", file, train, validation).to_pylist()
+    small, large, held = rows.values()
+    gap = {name: row["cv_log_loss"] - row["train_log_loss"] for name, row in rows.items()}
+    assert large["train_log_loss"] < small["train_log_loss"]
+    assert gap["hidden_32-l2_0.0"] > 2 * gap["hidden_1-l2_0.0"]
+    assert held["cv_log_loss"] < large["cv_log_loss"]
+    assert gap["hidden_32-l2_0.01"] < gap["hidden_32-l2_0.0"]
+
+
+def test_the_forecast_and_last_weeks_value(tmp_path: Path) -> None:
+    raw = ROOT / "data/bikeshare_raw/bikeshare.csv"
+    if not raw.exists():
+        pytest.skip(f"{raw.relative_to(ROOT)} is not there: python -m demo course fetches it")
+    pipeline = Pipeline("forecast", tmp_path)
+    timed = pipeline.run("timed", pipeline.run("ingest", raw).to_pandas())
+    lagged = pipeline.run("lags", timed)
+    sides = pipeline.run("split", pa.Table.from_pandas(lagged["rows"]))
+    model = pipeline.written("model.onnx", pipeline.run("train", sides["train"].to_pandas())["model.onnx"])
+    found = pipeline.run("evaluate", sides["holdout"], model)["metrics.json"]
+
+    rows = pd.read_csv(raw)
+    rows.index = pd.to_datetime(
+        "2011-" + rows["day"].astype(str) + "-" + rows["hr"].astype(str), format="%Y-%j-%H"
+    )
+    whole = rows.reindex(pd.date_range("2011-01-01", "2011-12-31 23:00", freq="h"))
+    for column, back in (("bikers", 24), ("bikers", 48), ("bikers", 168), ("temp", 24), ("hum", 24)):
+        whole[f"{column}_{back}h"] = whole[column].shift(back)
+    whole = whole.dropna()
+    assert len(whole) == lagged["counts.json"]["kept"]
+    later = whole[-found["rows"] :]
+    earlier = whole[: -found["rows"]]
+    assert found["rows"] == round(0.2 * len(whole))
+    params = pipeline.declared["train"]["params"]
+    columns = params["features"]["number"]
+    trees = GradientBoostingRegressor(**params["options"], random_state=params["seed"])
+    predicted = trees.fit(earlier[columns].to_numpy(), earlier["bikers"]).predict(later[columns].to_numpy())
+    for name, values in (("model", predicted), ("baseline", later["bikers_168h"])):
+        assert found[name]["mae"] == pytest.approx(
+            metrics.mean_absolute_error(later["bikers"], values), rel=1e-3
+        )
+        assert found[name]["rmse"] == pytest.approx(
+            metrics.root_mean_squared_error(later["bikers"], values), rel=1e-3
+        )
+        assert found[name]["r2"] == pytest.approx(metrics.r2_score(later["bikers"], values), abs=1e-3)
+    assert found["mae_saved"] > 0
+
+
+def test_the_wines_fall_into_as_many_segments_as_the_silhouette_says(tmp_path: Path) -> None:
+    pipeline = Pipeline("segments", tmp_path)
+    rows = [
+        pipeline.run("cluster", pipeline.written(name, point), wine()).to_pylist()[0]
+        for name, point in pipeline.run("grid").items()
+    ]
+    scaled = StandardScaler().fit_transform(wine().drop(columns="cultivar"))
+    seed, starts = (pipeline.declared["cluster"]["params"][name] for name in ("seed", "starts"))
+    by_hand = {
+        k: metrics.silhouette_score(scaled, KMeans(k, n_init=starts, random_state=seed).fit_predict(scaled))
+        for k in range(2, 9)
+    }
+    assert {json.loads(row["parameters"])["k"]: row["silhouette"] for row in rows} == pytest.approx(
+        by_hand, abs=1e-6
+    )
+    chosen = pipeline.run("select", pd.DataFrame(rows))["chosen.json"]
+    assert chosen == {"k": max(by_hand, key=lambda k: by_hand[k])}
+    model = pipeline.run("segments", wine(), pipeline.written("chosen.json", chosen))["model.onnx"]
+    found = pipeline.run("describe", pa.Table.from_pandas(wine()), pipeline.written("model.onnx", model))
+    labels = found["segments.parquet"]["segment"].to_numpy()
+    assert found["metrics.json"]["silhouette"] == pytest.approx(by_hand[chosen["k"]], abs=1e-6)
+    assert found["metrics.json"]["adjusted_rand"] == pytest.approx(
+        metrics.adjusted_rand_score(wine()["cultivar"], labels), abs=1e-6
+    )
+    assert np.unique(labels).tolist() == list(range(chosen["k"]))
