@@ -19,6 +19,7 @@ os.environ["TRUNKLINE_ENGINE"] = "local"  # Prefect's server has its own tests, 
 # Files that take longest come first: with them in the end, one worker would be at work and the others idle.
 # Those that wait, for servers, and those that compute take turns.
 LONG = (
+    "e2e/test_course.py",
     "flows/test_flow.py",
     "conformance/test_dvc_verbs.py",
     "flows/test_server.py",
