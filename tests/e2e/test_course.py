@@ -65,6 +65,19 @@ def test_every_pipeline_runs_and_both_runners_call_it_up_to_date(said: tuple[Tre
     assert not course.git("status", "--short", "--", ".", ":!dvc.lock").out, "what is not for git is ignored"
 
 
+@pytest.mark.parametrize("name", PIPELINES)
+def test_every_model_leads_back_to_the_data_that_it_was_made_of(course: Tree, name: str) -> None:
+    stages = yaml.safe_load(course.read(f"pipelines/{name}.yaml"))["stages"].values()
+    models = [stage["model"]["name"] for stage in stages if "model" in stage]
+    assert models
+    for model in models:
+        nodes = course.trunkline("lineage", model, "--json").data["nodes"]
+        sources = {node["name"] for node in nodes if node["attributes"].get("kind") == "source"}
+        assert sources, model
+        assert all((course.root / f"{source}.dvc").is_file() for source in sources)
+        assert {"run", "code", "model"} <= {node["type"] for node in nodes}, model
+
+
 def test_the_figures_in_the_pages_are_those_of_this_run(
     course: Tree, capsys: pytest.CaptureFixture[str]
 ) -> None:
