@@ -11,6 +11,7 @@ The graph begins with the columns as they are in the data; normalisation is its 
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from onnx import NodeProto, TensorProto, helper, numpy_helper
+from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
 from stages.neural import Network
 from stages.onnx_export import OPSETS, fixed_bytes
 from stages.train import frame, input_types
+from stages.train import train as learn
 
 
 def train_network(
@@ -46,6 +49,28 @@ def train_network(
         )
     losses = [{"epoch": epoch, "train": round(value, 6)} for epoch, value in enumerate(network.losses_)]
     return {"model.onnx": network_onnx(network, list(inputs), target), "losses.json": losses}
+
+
+def train_mlp(
+    train: pd.DataFrame, chosen: Path, *, features: Mapping[str, Sequence[str]], target: str, seed: int = 7
+) -> dict[str, Any]:
+    """scikit-learn's network with the hyperparameters of `Network`, on the same road: all rows at each step."""
+    best = json.loads(chosen.read_text())
+    options = {
+        "hidden_layer_sizes": best["hidden"],
+        "alpha": best["l2"] * len(train),  # its penalty is alpha / rows
+        "learning_rate_init": best["learning_rate"],
+        "momentum": best["momentum"],
+        "max_iter": best["epochs"],
+        "n_iter_no_change": best["epochs"],
+        **{"activation": "tanh", "solver": "sgd", "nesterovs_momentum": False, "batch_size": len(train)},
+    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # as many epochs as are asked for, not one more
+        made = learn(
+            train, target=target, features=features, estimator="MLPClassifier", options=options, seed=seed
+        )
+    return {"model.onnx": made["model.onnx"]}
 
 
 def network_onnx(network: Network, features: Sequence[str], target: Sequence[str]) -> bytes:

@@ -203,19 +203,18 @@ def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("lock", ["none", "with hashes", "another since", "without hashes"])
+@pytest.mark.parametrize("lock", ["with hashes", "another since"])
 def test_the_recorded_environment_is_built(shelf: Path, tmp_path: Path, lock: str) -> None:
     root = tmp_path / "clone"
     root.mkdir()
     packages = {"dice": "1.0", "trunkline": trunkline.__version__}
     environment: dict[str, Any] = {"python": platform.python_version(), "packages": packages}
-    if lock != "none":
-        digest = hashlib.sha256((shelf / "dice-1.0-py3-none-any.whl").read_bytes()).hexdigest()
-        file = root / "requirements.lock"
-        file.write_text("dice>=1\n" if lock == "without hashes" else f"dice==1.0 --hash=sha256:{digest}\n")
-        environment["locks"] = {file.name: f"sha256:{hashlib.sha256(file.read_bytes()).hexdigest()}"}
-        if lock == "another since":
-            file.write_text("dice==2.0\n")
+    digest = hashlib.sha256((shelf / "dice-1.0-py3-none-any.whl").read_bytes()).hexdigest()
+    file = root / "requirements.lock"
+    file.write_text(f"dice==1.0 --hash=sha256:{digest}\n")
+    environment["locks"] = {file.name: f"sha256:{hashlib.sha256(file.read_bytes()).hexdigest()}"}
+    if lock == "another since":
+        file.write_text("dice==2.0\n")
 
     python = installed(str(root), environment)
 

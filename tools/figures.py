@@ -53,6 +53,8 @@ def _found(match: re.Match[str], data: Path) -> str:
             known = ", ".join(value) if isinstance(value, dict) else "a number"
             raise ValueError(f"{match['file']} has no {match['path']}: at {key!r} there is {known}")
         value = value[key]
+    if isinstance(value, list):
+        value = ", ".join(str(each) for each in value)
     return format(value, match["form"])
 
 

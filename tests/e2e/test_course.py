@@ -86,6 +86,15 @@ def test_the_figures_in_the_pages_are_those_of_this_run(
     assert code == 0, capsys.readouterr().out
 
 
+def test_every_figure_is_that_of_an_independent_computation(course: Tree) -> None:
+    """The tests that need the course's data, in the clone, which has it."""
+    files = ("course_tabular_figures", "learning_figures", "published")
+    tests = [f"tests/stages/test_{name}.py" for name in files]
+    done = course.command(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-rs", *tests)
+    assert "SKIPPED" not in done.out
+    assert re.search(r"\b\d+ passed", done.out) or "[100%]" in done.out
+
+
 def test_the_tutorials_commands_work_as_they_stand(course: Tree) -> None:
     text = (ROOT / "docs/course/index.md").read_text()
     commands = [line for block in BLOCKS.findall(text) for line in block.splitlines()]
@@ -102,6 +111,8 @@ def test_the_tutorials_commands_work_as_they_stand(course: Tree) -> None:
         )
         assert done.returncode == 0 or "diff" in command, f"{command}\n{done.stdout}\n{done.stderr}"
         told.setdefault(command, []).append(done.stdout)
+        if command.startswith("sed "):
+            assert course.git("status", "--short", "pipelines").out, f"it changes nothing: {command}"
     assert not course.git("status", "--short", "--", "pipelines").out, "every change is taken back"
     slower, back = told["trunkline run carseats"][1:]
     assert re.search(r"carseats.several +1 run", slower)
@@ -112,7 +123,7 @@ def test_the_tutorials_commands_work_as_they_stand(course: Tree) -> None:
     assert "reproduced bit for bit" in told["trunkline reproduce carseats_several"][0]
 
 
-@pytest.mark.parametrize("name", PIPELINES if os.environ.get("WHOLE_COURSE") else ("carseats", "iris"))
+@pytest.mark.parametrize("name", PIPELINES if os.environ.get("WHOLE_COURSE") else ("segments",))
 def test_dvc_repro_from_nothing_gives_the_same_bytes(course: Tree, name: str, tmp_path: Path) -> None:
     """WHOLE_COURSE=1: of all pipelines, which takes two minutes more."""
     other = cloned(tmp_path / "a folder of another name")

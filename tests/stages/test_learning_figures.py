@@ -19,6 +19,7 @@ import yaml
 from sklearn import metrics
 from sklearn.cluster import KMeans
 from sklearn.ensemble import GradientBoostingRegressor
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -58,26 +59,34 @@ def test_both_networks_on_the_flowers_held_back(tmp_path: Path) -> None:
     decoded = pipeline.run(
         "decode", sides["train"], pipeline.written("encoding.json", encoded["encoding.json"])
     )
-    options = pipeline.declared["mlp"]["params"]["options"]
-    hidden = pipeline.declared["grid"]["params"]["hidden"][-1]
-    assert options["hidden_layer_sizes"] == hidden
     grid = pipeline.run("grid")
+    best = (
+        json.loads(grid["hidden_32-l2_0.01.json"])
+        if isinstance(grid["hidden_32-l2_0.01.json"], bytes)
+        else grid["hidden_32-l2_0.01.json"]
+    )
     chosen = pipeline.written("chosen.json", grid["hidden_32-l2_0.01.json"])
     models = {
         "network": pipeline.run("network", train, chosen)["model.onnx"],
-        "mlp": pipeline.run("mlp", decoded.to_pandas())["model.onnx"],
+        "mlp": pipeline.run("mlp", decoded.to_pandas(), chosen)["model.onnx"],
     }
     files = {name: pipeline.written(f"{name}.onnx", data) for name, data in models.items()}
     found = pipeline.run("holdout", sides["holdout"], **files)["metrics.json"]
 
-    by_hand = make_pipeline(StandardScaler(), MLPClassifier(**options | {"random_state": 7}))
+    mlp = MLPClassifier(
+        best["hidden"], activation="tanh", solver="sgd", alpha=best["l2"] * 90, batch_size=90, random_state=7,
+        learning_rate_init=best["learning_rate"], momentum=best["momentum"], nesterovs_momentum=False,
+        max_iter=best["epochs"], n_iter_no_change=best["epochs"],
+    )  # fmt: skip
+    by_hand = make_pipeline(StandardScaler(), mlp)
     answers = holdout[SPECIES].to_numpy().argmax(axis=1)
-    by_hand.fit(train[LENGTHS].to_numpy(), train[SPECIES].to_numpy().argmax(axis=1))
+    with pytest.warns(ConvergenceWarning):  # it stops after the epochs that it is given
+        by_hand.fit(train[LENGTHS].to_numpy(), train[SPECIES].to_numpy().argmax(axis=1))
     chances = by_hand.predict_proba(holdout[LENGTHS].to_numpy())
     assert found["mlp"]["log_loss"] == pytest.approx(metrics.log_loss(answers, chances), abs=1e-4)
     assert found["mlp"]["accuracy"] == pytest.approx((chances.argmax(axis=1) == answers).mean(), abs=1e-6)
-    # Two ways down to the minimum of one and the same loss.
-    assert found["network"]["log_loss"] == pytest.approx(found["mlp"]["log_loss"], abs=0.01)
+    # One road down the same slope, from two places to begin.
+    assert found["network"]["log_loss"] == pytest.approx(found["mlp"]["log_loss"], abs=0.02)
 
 
 def test_more_neurons_learn_by_heart_and_a_penalty_holds_them(tmp_path: Path) -> None:
