@@ -6,6 +6,8 @@
 
 The model says by name and type which columns it wants; a whole number is also taken for a float, and
 a gap is NaN for a float and "" for a text, as in training. `trunkline serve` gives the same answers.
+
+Rows are computed a slice at a time: in a graph over text, tensors of rows x terms would fill the memory.
 """
 
 from __future__ import annotations
@@ -28,6 +30,8 @@ TYPES: dict[str, Any] = {
     "tensor(bool)": np.bool_,
     "tensor(string)": object,
 }
+SLICE = 256  # rows computed at once
+CHARACTERS = 1 << 22  # of the longest text, times rows: words are padded to the text that has most
 Answers = dict[str, npt.NDArray[Any]]
 
 
@@ -62,7 +66,31 @@ def run(session: onnxruntime.InferenceSession, rows: pa.Table) -> Answers:
         )
     feed = {each.name: fed(rows[each.name], each.name, each.type) for each in wanted}
     names = [output.name for output in session.get_outputs()]
-    return dict(zip(names, session.run(names, feed), strict=True))
+    parts = [
+        session.run(names, {name: values[piece] for name, values in feed.items()}) for piece in slices(feed)
+    ]
+    return {
+        name: np.concatenate(values) for name, values in zip(names, zip(*parts, strict=True), strict=True)
+    }
+
+
+def slices(feed: Mapping[str, npt.NDArray[Any]]) -> list[slice]:
+    """Which rows to compute at once: `SLICE` of them, fewer where texts are very long.
+
+    The last row never is a slice by itself, if its text is not that long: onnxruntime adds up the
+    products of a single row in another order.
+    """
+    rows = len(next(iter(feed.values())))
+    texts = [values.ravel().tolist() for values in feed.values() if values.dtype == np.object_]
+    lengths = [max(map(len, row)) for row in zip(*texts, strict=True)] if texts else [0] * rows
+    found, start, longest = [], 0, 0
+    for row, length in enumerate(lengths):
+        full = row - start >= SLICE and row + 1 < rows
+        longest = max(longest, length)
+        if row > start and (full or (row - start + 1) * longest > CHARACTERS):
+            found.append(slice(start, row))
+            start, longest = row, length
+    return [*found, slice(start, rows)]
 
 
 def fed(column: pa.ChunkedArray, name: str, kind: str) -> npt.NDArray[Any]:

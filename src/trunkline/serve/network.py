@@ -6,6 +6,8 @@
 
 A model with a single text column also takes plain text, a line a row. One computation uses one thread,
 so that the answers are those of the stage that computes in a file of rows; requests run beside each other.
+Rows are computed a slice at a time, since a graph over text makes tensors of rows x terms: a small body would
+take gigabytes.
 """
 
 from __future__ import annotations
@@ -28,6 +30,9 @@ KINDS: Mapping[str, type[Any]] = {
     **{name: getattr(np, name) for name in ("int64", "int32", "int16", "int8", "uint64", "uint32", "uint16", "uint8")},
 }  # fmt: skip
 FLOATS = ("float", "double", "float16")
+# What is computed at once; `stages.predict` has the same.
+SLICE = 256  # rows
+CHARACTERS = 1 << 22  # of the longest text, times rows: words are padded to the text that has most
 
 
 class Tensor(NamedTuple):
@@ -101,13 +106,51 @@ class Network:
             for each in self.inputs
         }
         try:
-            found: Sequence[Any] = self._session.run(None, feed)
+            found = self._whole(feed) if self.takes_image else self._sliced(feed)
         except (
             Exception
         ) as error:  # the types are right: it is this model that can do nothing with these values
             text = first_line(error)
             raise Refused(422, "model", f"the model can compute nothing from this: {text}") from error
         return {output.name: value for output, value in zip(self.outputs, found, strict=True)}
+
+    def _whole(self, feed: Mapping[str, Array]) -> Sequence[Any]:
+        found: Sequence[Any] = self._session.run(None, feed)
+        return found
+
+    def _sliced(self, feed: Mapping[str, Array]) -> list[Any]:
+        parts = [
+            self._whole({name: values[piece] for name, values in feed.items()}) for piece in _slices(feed)
+        ]
+        return [_joined(values) for values in zip(*parts, strict=True)]
+
+
+def _slices(feed: Mapping[str, Array]) -> list[slice]:
+    """Which rows to compute at once: `SLICE` of them, fewer where texts are very long.
+
+    The last row never is a slice by itself, if its text is not that long: onnxruntime adds up the
+    products of a single row in another order.
+    """
+    rows = len(next(iter(feed.values())))
+    texts = [values.ravel().tolist() for values in feed.values() if values.dtype == np.object_]
+    lengths = [max(map(len, row)) for row in zip(*texts, strict=True)] if texts else [0] * rows
+    found, start, longest = [], 0, 0
+    for row, length in enumerate(lengths):
+        full = row - start >= SLICE and row + 1 < rows
+        longest = max(longest, length)
+        if row > start and (full or (row - start + 1) * longest > CHARACTERS):
+            found.append(slice(start, row))
+            start, longest = row, length
+    return [*found, slice(start, rows)]
+
+
+def _joined(values: Sequence[Any]) -> Any:
+    """One output of all slices: an array, or a list with an item for each row."""
+    if len(values) == 1:
+        return values[0]
+    if isinstance(values[0], np.ndarray):
+        return np.concatenate(values)
+    return [item for value in values for item in value]
 
 
 def _tensor(each: Any) -> Tensor:
