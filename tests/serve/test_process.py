@@ -23,7 +23,7 @@ from stages.predict import predict
 from tests.serve.test_predict import packed, unpacked
 from tests.support import ENVIRONMENT, Tree
 from trunkline.cli.main import main
-from trunkline.errors import TrunklineError
+from trunkline.errors import StoreError, TrunklineError
 from trunkline.project import Project
 from trunkline.serve.found import find
 from trunkline.serve.tables import ARROW, PARQUET
@@ -136,6 +136,18 @@ def test_a_file_that_is_there_is_found_by_its_content(
     copy.write_bytes(b"of nobody")
     foreign = find(project, str(copy))
     assert (foreign.name, foreign.run, foreign.lineage["found"]) == ("copied.onnx", "", False)
+
+
+def test_a_folder_hides_no_name(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = find(project, "late")
+    monkeypatch.chdir(tmp_path)
+    for name in ("late", "calls.train", "folder.onnx"):
+        (tmp_path / name).mkdir()
+    assert find(project, "late") == expected
+    assert find(project, "calls.train/model.onnx")[:4] == expected[:4]
+    assert find(project, "calls.train")[:4] == expected[:4]
+    with pytest.raises(StoreError, match="cannot be read: Is a directory"):
+        find(project, "folder.onnx")
 
 
 def test_what_is_not_in_the_cache_comes_from_the_remote(made: Tree, tmp_path: Path) -> None:

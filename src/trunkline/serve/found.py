@@ -36,8 +36,11 @@ class Model(NamedTuple):
 
 
 def find(project: Project, given: str) -> Model:
-    """The model that is called so: a file that is there, else any name that a lineage can be asked of."""
-    if os.path.lexists(given):
+    """The model that is called so: a file that is there, else any name that a lineage can be asked of.
+
+    A folder hides no name; what is called *.onnx and is there in any form is what was meant.
+    """
+    if os.path.isfile(given) or (os.path.lexists(given) and given.lower().endswith(SUFFIX)):
         artifact, data = _on_disk(project, given)
         graph = walk(artifact, project.history())
     else:
