@@ -16,7 +16,7 @@ from starlette.testclient import TestClient
 from tests.serve.conftest import RUN, Client, colours, model_of, words
 from tests.serve.test_predict import ROWS, TABLE, packed, picture
 from trunkline.serve import pictures as reading
-from trunkline.serve import tables
+from trunkline.serve import refusals, rows, tables
 from trunkline.serve.found import Model
 from trunkline.serve.tables import ARROW, PARQUET
 
@@ -252,6 +252,52 @@ def test_small_bodies_that_hold_too_much(client: TestClient, monkeypatch: pytest
     assert error["message"] == "unpacked, this is more than 1 MiB"
 
 
+def test_more_rows_than_are_taken(
+    client: TestClient, texts: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(refusals, "MAX_ROWS", 3)
+    plain = {"Content-Type": "text/plain"}
+    for many, status in ((3, 200), (4, 413)):
+        table = pa.Table.from_pylist([GOOD] * many)
+        answers = [
+            client.post("/predict", json={"rows": [GOOD] * many}),
+            texts.post("/predict", content=b"good\n" * many, headers=plain),
+            *(client.post("/predict", content=packed(table, media), headers={"Content-Type": media})
+              for media in (PARQUET, ARROW)),
+        ]  # fmt: skip
+        for answer in answers:
+            assert answer.status_code == status, answer.text
+            if status == 413:
+                assert refused(answer, 413, "size")["message"] == "these are more than 3 rows"
+    refused(client.post("/predict", json={"rows": [1] * 4}), 413, "size")
+
+
+def test_objects_are_counted_while_they_are_read(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(refusals, "MAX_ROWS", 3)
+    body = b'{"rows": [' + b"{}," * 5 + b"this is not JSON, and never seen"
+    refused(client.post("/predict", content=body, headers=JSON), 413, "size")
+
+
+def test_names_are_looked_at_until_there_are_problems_enough(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    real = rows.unknown
+
+    def counted(name: str, wanted: set[str]) -> str:
+        asked.append(name)
+        return real(name, wanted)
+
+    monkeypatch.setattr(rows, "unknown", counted)
+    many = {f"visits{place}": 1 for place in range(50_000)}
+    for wrong in ([GOOD | many], [GOOD | {"visit": 1}] * 50_000):
+        asked.clear()
+        error = refused(client.post("/predict", json={"rows": wrong}), 422, "input")
+        assert error["message"].startswith("more than 2,000 problems in ")
+        assert (len(error["problems"]), error["more"]) == (20, 1980)
+        assert len(asked) <= 2001
+
+
 # ---------------------------------------------------------------- text and pictures
 
 
@@ -380,8 +426,6 @@ def test_what_the_model_cannot_compute(client_of: Client) -> None:
 def test_a_defect_is_said_without_details(
     client_of: Client, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from trunkline.serve import rows
-
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("a secret")
 
@@ -396,8 +440,6 @@ def test_a_defect_is_said_without_details(
 def test_more_requests_than_can_be_served(
     client_of: Client, late: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from trunkline.serve import rows
-
     entered, leave, real = threading.Event(), threading.Event(), rows.read
 
     def slow(*arguments: Any, **options: Any) -> Any:

@@ -16,7 +16,7 @@ import numpy as np
 from trunkline.errors import TrunklineError
 from trunkline.serve import rows, tables
 from trunkline.serve.network import Array, Network
-from trunkline.serve.refusals import Refused
+from trunkline.serve.refusals import Refused, few
 
 JSON, TEXT, IMAGE = "application/json", "text/plain", "image/*"
 FORM = "application/x-www-form-urlencoded"  # what curl says when told nothing
@@ -82,7 +82,9 @@ def _lines(body: bytes) -> Array:
     except UnicodeDecodeError as error:
         where = f"byte {error.start} is {body[error.start]:#04x}"
         raise Refused(400, "text", f"this is not UTF-8: {where}") from error
-    return np.array([line.removesuffix("\r") for line in text.removesuffix("\n").split("\n")], np.object_)
+    text = text.removesuffix("\n")
+    few(text.count("\n") + 1)
+    return np.array([line.removesuffix("\r") for line in text.split("\n")], np.object_)
 
 
 def _parsed(content_type: str) -> tuple[str, str]:

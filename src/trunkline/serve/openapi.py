@@ -10,6 +10,7 @@ from trunkline.serve import answers, tables
 from trunkline.serve.bodies import IMAGE, JSON, TEXT, Bodies
 from trunkline.serve.found import Model
 from trunkline.serve.network import FLOATS, Network, Tensor
+from trunkline.serve.refusals import MAX_ROWS
 from trunkline.serve.rows import expected
 
 _EXAMPLES = {"string": "text", "bool": True}
@@ -20,7 +21,7 @@ def schema(model: Model, network: Network, bodies: Bodies, max_body: int) -> dic
     kind = "image" if network.takes_image else "text" if network.takes_text else "rows"
     limits: dict[str, int] = {"body_bytes": max_body}
     if not network.takes_image:
-        limits["rows"] = tables.MAX_ROWS
+        limits["rows"] = MAX_ROWS
     return {
         "model": model.as_json(),
         "kind": kind,

@@ -13,7 +13,9 @@ from __future__ import annotations
 import json
 from typing import Any, NamedTuple
 
+MAX_ROWS = 1_000_000
 SHOWN = 20  # problems in one answer
+_ENOUGH = 2000  # problems to look for
 _LONG = 60  # characters of a value
 
 
@@ -76,6 +78,7 @@ class Problems:
     def __init__(self) -> None:
         self._found: list[Problem] = []
         self._count = 0
+        self.more_to_find = False  # whether whoever adds stopped before the end
 
     def add(self, expected: str, got: str, row: int | None = None, column: str | None = None) -> None:
         """One more."""
@@ -86,13 +89,25 @@ class Problems:
     def __bool__(self) -> bool:
         return bool(self._count)
 
+    @property
+    def enough(self) -> bool:
+        """Whether there are so many that nobody needs the number of them all."""
+        return self._count >= _ENOUGH
+
     def refuse(self, what: str, hint: str = "") -> Refused:
         """The answer that lists them; `what` is what they are in."""
         first = self._found[0]
-        many = f"{self._count:,} problems in {what}; the first: " if self._count > 1 else ""
+        least = "more than " if self.more_to_find else ""
+        many = f"{least}{self._count:,} problems in {what}; the first: " if self._count > 1 else ""
         message = f"{many}{first.where}: expected {first.expected}, got {first.got}"
         more = self._count - len(self._found)
         return Refused(422, "input", message, hint=hint, problems=tuple(self._found), more=more)
+
+
+def few(rows: int) -> None:
+    """Refuse more rows than are computed at once."""
+    if rows > MAX_ROWS:
+        raise Refused(413, "size", f"these are more than {MAX_ROWS:,} rows", hint="send fewer at once")
 
 
 def shown(value: object) -> str:

@@ -13,14 +13,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
 
 from trunkline.serve.network import FLOATS, Array, Tensor
-from trunkline.serve.refusals import Problems, Refused, shown
+from trunkline.serve.refusals import Problems, Refused, few, shown
 
 FORMS = 'either {"rows": [{column: value, …}, …]} or one row: {column: value, …}'
 EXACT = 1 << 53  # whole numbers up to here are exact as a float
@@ -50,8 +50,16 @@ def _json(body: bytes) -> Any:
         raise Refused(
             400, "json", f"this is not UTF-8: byte {error.start} is {body[error.start]:#04x}"
         ) from error
+    objects = 0
+
+    def counted(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        nonlocal objects
+        few(objects)  # each of them takes more memory than text
+        objects += 1
+        return _object(pairs)
+
     try:
-        return json.loads(text, parse_constant=_constant, object_pairs_hook=_object)
+        return json.loads(text, parse_constant=_constant, object_pairs_hook=counted)
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
         raise Refused(400, "json", f"this is not JSON: {error.msg} at {where}", hint=FORMS) from error
@@ -88,6 +96,7 @@ def _rows(document: Any, columns: Sequence[Tensor]) -> list[Any]:
                 )
             if not rows:
                 raise Refused(422, "input", '"rows" is empty: there is nothing to predict', hint=FORMS)
+            few(len(rows))
             return rows
         if "rows" not in document or any(column.name == "rows" for column in columns):
             return [document]
@@ -96,18 +105,28 @@ def _rows(document: Any, columns: Sequence[Tensor]) -> list[Any]:
 
 
 def _names(rows: Sequence[Any], columns: Sequence[Tensor], problems: Problems, *, ignore: bool) -> None:
-    """Whether every row is an object with exactly the columns of the model."""
+    """Whether every row is an object with exactly the columns of the model; up to some number of problems."""
+    for problem in _misnamed(rows, columns, ignore=ignore):
+        if problems.enough:
+            problems.more_to_find = True
+            return
+        problems.add(*problem)
+
+
+def _misnamed(
+    rows: Sequence[Any], columns: Sequence[Tensor], *, ignore: bool
+) -> Iterator[tuple[str, str, int, str | None]]:
     wanted = {column.name for column in columns}
     for place, row in enumerate(rows):
         if not isinstance(row, dict):
-            problems.add("an object with a value for each column", shown(row), place)
+            yield "an object with a value for each column", shown(row), place, None
         elif row.keys() != wanted:
             for column in columns:
                 if column.name not in row:
-                    problems.add(expected(column), "no such key", place, column.name)
+                    yield expected(column), "no such key", place, column.name
             for name in () if ignore else row:
                 if name not in wanted:
-                    problems.add(unknown(name, wanted), shown(row[name]), place, name)
+                    yield unknown(name, wanted), shown(row[name]), place, name
 
 
 def unknown(name: str, wanted: Sequence[str] | set[str]) -> str:

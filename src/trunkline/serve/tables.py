@@ -17,11 +17,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from trunkline.serve.network import FLOATS, Array, Tensor
-from trunkline.serve.refusals import Problems, Refused
+from trunkline.serve.refusals import Problems, Refused, few
 from trunkline.serve.rows import EXACT, expected, unknown
 from trunkline.tables import first_line
 
-MAX_ROWS = 1_000_000
 MAX_DECODED = 256 << 20  # bytes in memory
 _BATCH = 8192
 PARQUET = "application/vnd.apache.parquet"
@@ -92,7 +91,7 @@ def _fits(kind: pa.DataType, column: Tensor) -> bool:
 def _parquet(body: bytes, checked: Checked) -> Iterator[pa.RecordBatch]:
     with pq.ParquetFile(pa.BufferReader(body)) as file:
         wanted = checked(file.schema_arrow)
-        _few(file.metadata.num_rows)
+        few(file.metadata.num_rows)
         for batch in file.iter_batches(_BATCH, columns=wanted, use_threads=False):
             batch.validate(full=True)  # texts need not be UTF-8
             yield batch
@@ -110,7 +109,7 @@ def _limited(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     rows = size = 0
     for batch in batches:
         rows, size = rows + batch.num_rows, size + batch.nbytes
-        _few(rows)
+        few(rows)
         if size > MAX_DECODED:
             raise Refused(
                 413, "size", f"unpacked, this is more than {MAX_DECODED >> 20} MiB", hint="send less at once"
@@ -118,11 +117,6 @@ def _limited(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         yield batch
     if not rows:
         raise Refused(422, "input", "the table has no rows: there is nothing to predict")
-
-
-def _few(rows: int) -> None:
-    if rows > MAX_ROWS:
-        raise Refused(413, "size", f"these are more than {MAX_ROWS:,} rows", hint="send fewer at once")
 
 
 # ---------------------------------------------------------------- values
