@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
@@ -94,19 +94,19 @@ def tfidf(
 ) -> dict[str, Any]:
     """`model.onnx` and `report.json`, learnt from the columns `text` and `label` of `train`.
 
-    Terms are up to `longest` words; those in `least` texts at least count, the `most` frequent of them.
+    Terms are up to `longest` words; those in `least` texts at least count, the `most` frequent of them,
+    of equally frequent ones the first in the alphabet.
     The strength (scikit-learn's `C`) with the lowest log loss on `validation` is taken.
     """
-    vectorizer = TfidfVectorizer(
-        preprocessor=lambda words: words.translate(SMALL),
-        token_pattern=WORD,
-        ngram_range=(1, longest),
-        min_df=least,
-        max_features=most,
-        sublinear_tf=True,
-        dtype=np.float64,
-    )
-    features = vectorizer.fit_transform(train["text"].to_pylist())
+    lines = train["text"].to_pylist()
+    cut: dict[str, Any] = {
+        "preprocessor": lambda words: words.translate(SMALL),
+        "token_pattern": WORD,
+        "ngram_range": (1, longest),
+    }
+    known_terms = terms(CountVectorizer(min_df=least, **cut), lines, most)
+    vectorizer = TfidfVectorizer(vocabulary=known_terms, sublinear_tf=True, dtype=np.float64, **cut)
+    features = vectorizer.fit_transform(lines)
     known = vectorizer.transform(validation["text"].to_pylist())
     answers, truth = train["label"].to_pylist(), validation["label"].to_pylist()
     tried = []
@@ -122,6 +122,16 @@ def tfidf(
         "validation": [{"strength": value, "log_loss": round(loss, 6)} for loss, value, _ in tried],
     }
     return {"model.onnx": exported(vectorizer, model, classes), "report.json": report}
+
+
+def terms(counter: CountVectorizer, lines: Sequence[str], most: int) -> list[str]:
+    """The `most` frequent terms, in the order of the alphabet.
+
+    scikit-learn's own `max_features` takes any of equally frequent terms: which, differs by processor.
+    """
+    found = np.asarray(counter.fit_transform(lines).sum(axis=0)).reshape(-1)
+    counts = {term: int(found[place]) for term, place in counter.vocabulary_.items()}
+    return sorted(sorted(counts, key=lambda term: (-counts[term], term))[:most])
 
 
 def exported(vectorizer: TfidfVectorizer, model: LogisticRegression, classes: Sequence[str]) -> bytes:

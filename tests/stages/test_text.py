@@ -7,11 +7,11 @@ import numpy as np
 import onnxruntime
 import pyarrow as pa
 import pytest
-from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
-from stages.text import WORD, key, texts, tfidf
+from stages.text import WORD, key, terms, texts, tfidf
 
 GOOD = ["great", "love", "wonderful", "thanks", "happy"]
 BAD = ["awful", "hate", "terrible", "never", "sad"]
@@ -94,9 +94,10 @@ def test_a_file_without_rows_gives_a_table_without_rows(tmp_path: Path) -> None:
 def test_the_file_answers_as_scikit_learn_does() -> None:
     train, validation = made(1, 300), made(2, 100)
     strengths = [0.05, 1.0, 50.0]
-    found = tfidf(train, validation, strengths=strengths, least=2, most=60)
+    found = tfidf(train, validation, strengths=strengths, least=2, most=67)
+    # The 67th most frequent term comes more often than the 68th: here scikit-learn cuts as we do.
     vectorizer = TfidfVectorizer(
-        token_pattern=WORD, ngram_range=(1, 2), min_df=2, max_features=60, sublinear_tf=True
+        token_pattern=WORD, ngram_range=(1, 2), min_df=2, max_features=67, sublinear_tf=True
     )
     x, y = vectorizer.fit_transform(train["text"].to_pylist()), train["label"].to_pylist()
     held, truth = vectorizer.transform(validation["text"].to_pylist()), validation["label"].to_pylist()
@@ -142,3 +143,18 @@ def test_small_letters_are_those_of_ascii_in_training_too() -> None:
 def test_equal_rows_are_equal_bytes() -> None:
     first, second = (tfidf(made(1, 80), made(2, 40))["model.onnx"] for _ in range(2))
     assert first == second
+
+
+def test_of_equally_frequent_terms_the_first_in_the_alphabet_stay() -> None:
+    random = np.random.default_rng(0)
+    names = [f"t{number:03}" for number in range(300)]
+    lines = [name for name in names for _ in range(2)] + ["often"] * 3 + ["x0 x1 once"]
+    for _ in range(3):
+        random.shuffle(lines)
+        assert terms(CountVectorizer(min_df=2, token_pattern=WORD), lines, 31) == ["often", *names[:30]]
+        assert terms(CountVectorizer(min_df=2, token_pattern=WORD), lines, 1) == ["often"]
+    rows = made(1, 80)
+    mixed = rows.take(random.permutation(80))
+    reports = [tfidf(each, made(2, 40), most=25, strengths=[1.0])["report.json"] for each in (rows, mixed)]
+    assert reports[0] == reports[1]
+    assert reports[0]["terms"] == 25
