@@ -79,8 +79,8 @@ def test_segments_are_not_told_what_they_are_compared_with() -> None:
         assert stages["cluster"]["params"][name] == stages["segments"]["params"][name]
 
 
-def test_every_value_stands_for_itself() -> None:
-    """`dvc exp run -S` writes what an alias names twice, and the second time undoes the first."""
-    for name in STAGES:
-        tokens = yaml.scan((FOLDER / f"{name}.yaml").read_text(encoding="utf-8"))
-        assert not any(isinstance(token, yaml.AliasToken) for token in tokens)
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_value_stands_for_itself(path: Path) -> None:
+    """Behind an alias, `dvc exp run -S` changes nothing, and does not say so."""
+    tokens = yaml.scan(path.read_text(encoding="utf-8"))
+    assert not [token.start_mark.line + 1 for token in tokens if isinstance(token, yaml.AliasToken)]
