@@ -6,6 +6,8 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from sklearn import metrics
 
 from stages import measures
@@ -24,7 +26,10 @@ def test_regression() -> None:
     assert found["mae"] == pytest.approx(metrics.mean_absolute_error(y, p), abs=1e-6)
     assert found["r2"] == pytest.approx(metrics.r2_score(y, p), abs=1e-6)
     assert found["base_rmse"] == pytest.approx(y.std(), abs=1e-6)
-    assert min(np.abs(y - c).mean() for c in y) == pytest.approx(found["base_mae"], abs=0.05)
+    # The best constant lies among the rows for one, halfway between rows too for the other.
+    assert min(np.abs(y - c).mean() for c in y) == pytest.approx(found["base_mae"], abs=1e-6)
+    best = min(np.sqrt(np.square(y - c).mean()) for c in np.linspace(y.min(), y.max(), 2001))
+    assert best == pytest.approx(found["base_rmse"], abs=1e-4)
     assert "r2" not in measures.regression(np.ones(3), np.ones(3))
 
 
@@ -96,6 +101,25 @@ def test_calibration() -> None:
         assert (middle in curve) == (inside.sum() >= measures.FEWEST)
         if middle in curve:
             assert curve[middle] == pytest.approx(Y[inside].mean(), abs=1e-6)
+
+
+@given(
+    # Scores so near each other that six digits do not tell them apart, and whole numbers.
+    rows=st.lists(
+        st.tuples(st.integers(0, 1), st.floats(0, 1), st.sampled_from([0.0, 0.3, 0.9, 1.0])), min_size=1
+    ),
+    near=st.sampled_from([1.0, 1e-5, 1e-7, 1e-16]),
+    prices=st.tuples(st.integers(0, 100), st.integers(0, 100)),
+)
+@example(rows=[(1, 0.0, 0.3), (0, 0.4, 0.9)], near=1e-6, prices=(100, 1))
+def test_the_cheapest_threshold_costs_what_the_cheapest_mistakes_do(
+    rows: list[tuple[int, float, float]], near: float, prices: tuple[int, int]
+) -> None:
+    y = np.array([came for came, _, _ in rows])
+    score = np.array([base + near * more for _, more, base in rows])
+    called = score >= measures.cheapest(y, score, *prices)
+    cost = int((called & (y == 0)).sum() * prices[0] + (~called & (y == 1)).sum() * prices[1])
+    assert cost == min(measures.costs(y, score, *prices).values())
 
 
 @pytest.mark.parametrize("prices", [(1.0, 1.0), (1.0, 5.0), (10.0, 1.0), (1.0, 0.0), (0.0, 1.0)])
