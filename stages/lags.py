@@ -4,8 +4,9 @@
     2011-01-08 09:00      95          111           36      <- of 01-07 09:00 and of 01-01 09:00
 
 A lag is looked up by time, not by counting rows: where an hour is missing in the data, its lag is
-missing too, and the row is left out. Every lag is at least `horizon` old, so that each row could
-have been written that long before: the last hour's value would be known too late.
+missing too, and the row is left out. Every lag is at least `horizon` hours old. An hour's value is
+known when the hour ends, so each row could have been written `horizon` hours before its own hour
+ends; with 24, all rows of a day at the midnight that it begins with.
 """
 
 from __future__ import annotations
@@ -43,8 +44,8 @@ def lags(
     shortest = min((each for wanted in hours.values() for each in wanted), default=horizon)
     if shortest < max(horizon, 1):
         raise ValueError(
-            f"a lag of {shortest} hours is not known {horizon} hours before; type lags from {horizon} on, "
-            f"or a smaller horizon"
+            f"a lag of {shortest} hours is not known {horizon} hours before the hour ends; "
+            f"type lags from {horizon} on, or a smaller horizon"
         )
     at = rows.set_index(time)
     found = {

@@ -11,7 +11,9 @@ The whole table is in memory; `stages/flights/train.py` learns from more rows th
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -39,6 +41,8 @@ KINDS = ("number", "category")
 
 def train(
     train: pd.DataFrame,
+    chosen: Path | None = None,
+    also: pd.DataFrame | None = None,
     *,
     target: str,
     features: Mapping[str, Sequence[str]],
@@ -49,12 +53,17 @@ def train(
 ) -> dict[str, Any]:
     """`model.onnx` and `model.json`, learnt from all rows of `train`. Raises ValueError.
 
-    `features` is {number: [columns], category: [columns]}; `options` go to the estimator. Equal
-    data, parameters, versions and processor give equal bytes.
+    `features` is {number: [columns], category: [columns]}; `options` go to the estimator. What
+    `chosen`, the file of a search (`stages/tune.py`), names replaces both; `also` are more rows to
+    learn from, such as validation once it has had its say. Equal data, parameters, versions and
+    processor give equal bytes.
     """
-    model, inputs = fitted(train, target, features, by_name(estimator, options, seed=seed), scale)
+    best = json.loads(chosen.read_text()) if chosen else {}
+    estimator, options = best.pop("estimator", estimator), {**(options or {}), **best}
+    rows = train if also is None else pd.concat([train, also], ignore_index=True)
+    model, inputs = fitted(rows, target, features, by_name(estimator, options, seed=seed), scale)
     classes = [_plain(each) for each in model.classes_] if is_classifier(model) else None
-    about = {"estimator": estimator, "target": target, "rows": len(train), "columns": inputs}
+    about = {"estimator": estimator, "target": target, "rows": len(rows), "columns": inputs}
     about |= {} if classes is None else {"classes": classes}
     return {"model.onnx": onnx_bytes(model, f"{target}_model", inputs, classes=classes), "model.json": about}
 

@@ -77,7 +77,7 @@ def trial(
     *,
     features: Features,
     target: str | list[str],
-    estimator: str,
+    estimator: str | None = None,
     options: Mapping[str, Any] | None = None,
     scale: str | None = "standard",
     folds: int = 5,
@@ -86,8 +86,9 @@ def trial(
     """One row: what the hyperparameters in the file `trial` reach.
 
     `train_…`: on the rows that the model learnt from. `cv_…`: the mean over `folds` parts of the
-    training side, each predicted by a model that learnt from the others, and `cv_…_std` its spread.
-    `validation_…`: on the validation side. `target` is a column; for a `Network` a list of one-hot columns.
+    training side, each predicted by a model that learnt from the others, and `cv_…_std` its spread;
+    with `folds: 0` none, as for rows in time, whose neighbours would give the answers away.
+    `validation_…`: on the validation side. `target` is a column; for a `Network` a list of one-hot columns. The file may name the `estimator`, too.
     """
     point = json.loads(trial.read_text())
     model = learner(estimator, {**(options or {}), **point}, features, scale, seed)
@@ -112,7 +113,7 @@ def draw(
     sides: Mapping[str, Any],
     features: Features,
     target: str | list[str],
-    estimator: str,
+    estimator: str | None = None,
     options: Mapping[str, Any] | None = None,
     scale: str | None = "standard",
     seed: int = 7,
@@ -190,15 +191,19 @@ def _answers(model: BaseEstimator, rows: pd.DataFrame, target: str | list[str]) 
 
 
 def learner(
-    estimator: str, options: Mapping[str, Any], features: Features, scale: str | None, seed: int
+    estimator: str | None, options: Mapping[str, Any], features: Features, scale: str | None, seed: int
 ) -> BaseEstimator:
     """Not fitted yet: `Network` of `stages/neural.py`, or an estimator of scikit-learn behind the columns' preparation.
 
-    Raises ValueError.
+    An `estimator` among the options goes before the other. Raises ValueError.
     """
-    if estimator != "Network":
+    options = {"estimator": estimator, **options}
+    kind = options.pop("estimator")
+    if kind is None:
+        raise ValueError("no estimator is named: name one in the parameters, or in each file of the grid")
+    if kind != "Network":
         return Pipeline(
-            [("columns", prepared(features, scale)), ("model", by_name(estimator, options, seed=seed))]
+            [("columns", prepared(features, scale)), ("model", by_name(kind, options, seed=seed))]
         )
     if features.get("category"):
         raise ValueError(f"Network takes numbers; encode {', '.join(features['category'])} first")

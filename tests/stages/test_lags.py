@@ -60,7 +60,7 @@ def test_nothing_of_the_future_is_used() -> None:
     [
         (
             {"horizon": 25},
-            "a lag of 24 hours is not known 25 hours before; type lags from 25 on, or a smaller",
+            "a lag of 24 hours is not known 25 hours before the hour ends; type lags from 25 on, or a smaller",
         ),
         ({"hours": {"bikers": [0]}}, "a lag of 0 hours is not known 1 hours before"),
         ({"hours": {"cars": [24]}}, "the rows have no column cars; they have time, bikers, temp"),

@@ -18,7 +18,7 @@ import pytest
 import yaml
 from sklearn import metrics
 from sklearn.cluster import KMeans
-from sklearn.ensemble import GradientBoostingRegressor
+from sklearn.ensemble import GradientBoostingRegressor, RandomForestRegressor
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
@@ -114,7 +114,14 @@ def test_the_forecast_and_last_weeks_value(tmp_path: Path) -> None:
     timed = pipeline.run("timed", pipeline.run("ingest", raw).to_pandas())
     lagged = pipeline.run("lags", timed)
     sides = pipeline.run("split", pa.Table.from_pandas(lagged["rows"]))
-    model = pipeline.written("model.onnx", pipeline.run("train", sides["train"].to_pandas())["model.onnx"])
+    train, validation = sides["train"].to_pandas(), sides["validation"].to_pandas()
+    trials = [
+        pipeline.run("trial", pipeline.written(name, point), train, validation).to_pylist()[0]
+        for name, point in pipeline.run("grid").items()
+    ]
+    chosen = pipeline.run("select", pd.DataFrame(trials))["chosen.json"]
+    learnt = pipeline.run("train", train, pipeline.written("chosen.json", chosen), validation)
+    model = pipeline.written("model.onnx", learnt["model.onnx"])
     found = pipeline.run("evaluate", sides["holdout"], model)["metrics.json"]
 
     rows = pd.read_csv(raw)
@@ -129,10 +136,22 @@ def test_the_forecast_and_last_weeks_value(tmp_path: Path) -> None:
     later = whole[-found["rows"] :]
     earlier = whole[: -found["rows"]]
     assert found["rows"] == round(0.2 * len(whole))
-    params = pipeline.declared["train"]["params"]
-    columns = params["features"]["number"]
-    trees = GradientBoostingRegressor(**params["options"], random_state=params["seed"])
-    predicted = trees.fit(earlier[columns].to_numpy(), earlier["bikers"]).predict(later[columns].to_numpy())
+    kinds = {each.__name__: each for each in (GradientBoostingRegressor, RandomForestRegressor)}
+    columns = pipeline.declared["train"]["params"]["features"]["number"]
+
+    def by_hand(known: pd.DataFrame, asked: pd.DataFrame, estimator: str, **options: Any) -> Any:
+        trees = kinds[estimator](**options, random_state=7)
+        return trees.fit(known[columns].to_numpy(), known["bikers"]).predict(asked[columns].to_numpy())
+
+    asked = earlier[-round(0.15 * len(whole)) :]
+    points = [json.loads(row["parameters"]) for row in trials]
+    for point, row in zip(points, trials, strict=True):
+        if point["max_depth"] == 3:  # of either kind the quick one
+            said = by_hand(earlier[: -len(asked)], asked, **point)
+            error = metrics.mean_absolute_error(asked["bikers"], said)
+            assert row["validation_mae"] == pytest.approx(error, rel=1e-5)
+    assert chosen == points[int(np.argmin([row["validation_mae"] for row in trials]))]
+    predicted = by_hand(earlier, later, **chosen)
     for name, values in (("model", predicted), ("baseline", later["bikers_168h"])):
         assert found[name]["mae"] == pytest.approx(
             metrics.mean_absolute_error(later["bikers"], values), rel=1e-3

@@ -37,11 +37,15 @@ def test_no_stage_but_the_last_look_reads_the_holdout() -> None:
         assert readers == judges
 
 
-def test_what_is_chosen_in_iris_is_chosen_on_validation_before_the_last_look() -> None:
-    stages = STAGES["iris"]
+@pytest.mark.parametrize(("pipeline", "learner"), [("iris", "network"), ("forecast", "train")])
+def test_what_is_chosen_is_chosen_on_validation_before_the_last_look(pipeline: str, learner: str) -> None:
+    stages = STAGES[pipeline]
+    assert stages["trial"]["input"]["validation"] == "split/validation"
+    assert stages["split"]["params"]["validation_fraction"] > 0
     assert stages["select"]["params"]["by"].startswith("validation_")
-    assert stages["network"]["input"]["chosen"] == "select/chosen.json"
-    assert "holdout" not in {
+    assert stages[learner]["input"]["chosen"] == "select/chosen.json"
+    assert not stages[learner]["params"].keys() & {"estimator", "options"}
+    assert not {"holdout", "evaluate"} & {
         dataset.partition("/")[0] for s in stages.values() for dataset in s.get("input", {}).values()
     }
 
@@ -69,6 +73,9 @@ def test_a_forecast_knows_nothing_younger_than_its_horizon() -> None:
     assert set(stages["train"]["params"]["features"]["number"]) == made | calendar
     assert stages["evaluate"]["params"]["baseline"] in made
     assert stages["split"]["params"]["method"] == "time"
+    for name in ("features", "target", "scale", "seed"):
+        assert stages["trial"]["params"][name] == stages["train"]["params"][name]
+    assert stages["trial"]["params"]["folds"] == 0, "a random part lies between hours of the others"
 
 
 def test_segments_are_not_told_what_they_are_compared_with() -> None:

@@ -99,6 +99,20 @@ def test_it_learns_what_one_writes_by_hand(tmp_path: Path) -> None:
     np.testing.assert_allclose(answered(data, out, tmp_path)["prediction"].to_numpy(), expected, atol=1e-3)
 
 
+def test_a_search_says_what_to_learn_with_and_more_rows_are_learnt_from(tmp_path: Path) -> None:
+    file = tmp_path / "chosen.json"
+    file.write_text('{"estimator": "DecisionTreeRegressor", "max_depth": 3}')
+    features = {"number": ["age", "income"]}
+    data = made()
+    given: dict[str, Any] = {"target": "price", "features": features}
+    two = train(data[:120], file, data[120:], **given, estimator="Ridge", options={"max_depth": 1})
+    one = train(data, **given, estimator="DecisionTreeRegressor", options={"max_depth": 3})
+    assert two == one
+    assert one["model.json"]["rows"] == 200
+    assert one["model.json"]["estimator"] == "DecisionTreeRegressor"
+    assert train(data[:120], file, **given)["model.onnx"] != one["model.onnx"]
+
+
 def test_gaps_count_as_the_training_mean_and_new_words_as_none(tmp_path: Path) -> None:
     data = made()
     out = train(data, target="late", features={"number": ["income"], "category": ["city"]})

@@ -127,6 +127,19 @@ def test_a_trial_of_a_regression_scores_as_scikit_learn_does(file: File) -> None
     )
 
 
+def test_a_trial_may_say_which_estimator_it_is_of(file: File) -> None:
+    given: dict[str, Any] = {"features": FEATURES, "target": "petal_width", "scale": None, "folds": 0}
+    named = file("tree", estimator="DecisionTreeRegressor", max_depth=2)
+    row = one(trial(named, TRAIN, VALIDATION, **given, estimator="Ridge"))
+    plain = one(
+        trial(file("tree", max_depth=2), TRAIN, VALIDATION, **given, estimator="DecisionTreeRegressor")
+    )
+    assert row["parameters"] == '{"estimator": "DecisionTreeRegressor", "max_depth": 2}'
+    assert row | {"parameters": ""} == plain | {"parameters": ""}
+    with pytest.raises(ValueError, match="no estimator is named: name one in the"):
+        trial(file("none", max_depth=2), TRAIN, VALIDATION, **given)
+
+
 def test_a_trial_of_a_network_learns_one_hot_columns(file: File) -> None:
     row = one(
         trial(
