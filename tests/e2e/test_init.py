@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.support import Tree
+from trunkline.cli.template import template
 
 EXAMPLE = [
     "data/example_raw/monday.csv",
@@ -201,6 +205,42 @@ def test_a_template_brings_its_stages_and_says_what_is_missing(empty: Tree) -> N
     assert "kept  pipelines/flights.yaml" in again.out
     assert "trunkline put" not in again.out
     assert empty.trunkline("compile", "--check").code == 0
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "pipelines").glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_template_has_all_that_its_stages_import(path: Path) -> None:
+    """Each name is looked up in the checkout: where it is a module, the template has its file."""
+    contents, sources = template(path.stem)
+    texts = dict(contents)
+    assert len(texts) == len(contents)
+    assert texts[f"pipelines/{path.name}"] == path.read_text(encoding="utf-8")
+    stages = yaml.safe_load(path.read_text(encoding="utf-8"))["stages"]
+    wanted = {stage["run"].partition(":")[0] for stage in stages.values() if "run" in stage}
+    for name, text in texts.items():
+        if name.endswith(".py"):
+            wanted |= set(_imported(text))
+    files = {f"{name.replace('.', '/')}{end}" for name in wanted for end in (".py", "/__init__.py")}
+    assert {file for file in files if (ROOT / file).is_file()} <= texts.keys()
+    assert all(_is_module(name) or _is_module(name.rpartition(".")[0]) for name in wanted)
+    assert sources
+    assert all((ROOT / "data" / f"{source}.dvc").is_file() for source in sources)
+
+
+def _imported(text: str) -> Iterator[str]:
+    """What a module imports of `stages`: `from stages.a import b` may mean stages.a.b, too."""
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.ImportFrom):
+            assert not node.level, "an import that is relative would have to be resolved here"
+            if (node.module or "").partition(".")[0] == "stages":
+                yield node.module or ""
+                yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name.partition(".")[0] == "stages")
+
+
+def _is_module(name: str) -> bool:
+    base = ROOT / name.replace(".", "/")
+    return base.with_suffix(".py").is_file() or (base / "__init__.py").is_file()
 
 
 def test_a_wheel_has_the_templates(tmp_path: Path) -> None:

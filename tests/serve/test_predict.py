@@ -17,6 +17,7 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from stages.predict import predict
+from stages.train import train
 from tests.serve.conftest import Client, directions, every_type, model_of
 from trunkline.serve.found import Model
 from trunkline.serve.tables import ARROW, PARQUET
@@ -176,6 +177,45 @@ def test_the_answers_are_those_of_the_predict_stage(client: TestClient, late: Mo
         for place in (0, 1):
             column = expected[f"probability_{place}"].to_pylist()
             assert [each["probability"][place] for each in said] == column
+
+
+def test_whole_numbers_and_booleans_where_training_made_texts_of_them(
+    client_of: Client, tmp_path: Path
+) -> None:
+    """A category of whole numbers that has a gap, or of true and false, is a column of texts in the model."""
+    draw = np.random.default_rng(4)
+    frame = pd.DataFrame({"stars": draw.integers(1, 5, 300).astype(float), "owner": draw.random(300) > 0.5})
+    frame["late"] = (frame["stars"] > 2) ^ frame["owner"]
+    frame.loc[::7, "stars"] = np.nan
+    data = train(frame, target="late", features={"category": ["stars", "owner"]})["model.onnx"]
+    client, file = client_of(model_of(data)), tmp_path / "model.onnx"
+    file.write_bytes(data)
+    stars, owner = [1, 2, 4, None, 1], [True, False, True, False, None]
+    expected = predict(
+        file, pa.table({"stars": ["1", "2", "4", "", "1"], "owner": ["true", "false", "true", "false", ""]})
+    )
+    assert len(set(expected["probability_1"].to_pylist())) == 5, "rows differ"
+    for kind in (pa.int64(), pa.uint8()):
+        table = pa.table({"stars": pa.array(stars, kind), "owner": owner})
+        assert predict(file, table).equals(expected)
+        for media in (PARQUET, ARROW):
+            headers = {"Content-Type": media, "Accept": media}
+            answer = client.post("/predict", content=packed(table, media), headers=headers)
+            assert answer.status_code == 200, answer.text
+            assert unpacked(answer.content, media).equals(expected)
+        answer = client.post("/predict", json={"rows": table.to_pylist()}, headers={"Accept": ARROW})
+        assert unpacked(answer.content, ARROW).equals(expected)
+
+
+def test_numbers_become_the_texts_that_arrow_makes_of_them(client_of: Client) -> None:
+    row = {"double": 1, "float16": 1, "int32": 1, "uint8": 1, "bool": True}
+    client = client_of(model_of(every_type()))
+    for value in (0, -7, (1 << 63) - 1, -(1 << 63), (1 << 64) - 1, True, False):
+        [said] = client.post("/predict", json={**row, "string": value}).json()["predictions"]
+        assert (
+            said["string_out"]
+            == pa.scalar(value, pa.uint64() if value > 1 << 62 else None).cast(pa.string()).as_py()
+        )
 
 
 def test_other_columns_pass_where_one_says_so(client: TestClient) -> None:

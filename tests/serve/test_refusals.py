@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 import threading
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import example, given, settings
@@ -71,7 +73,8 @@ def test_the_whole_of_a_refusal(client: TestClient, late: Model) -> None:
         ("age", "61", '"61"'), ("age", True, "true"), ("age", [1], "a list of 1"), ("age", {"a": 1}, "an object"),
         ("age", 1e39, "1e+39"), ("age", 10**400, "a whole number of 1329 bits"),
         ("visits", 1.5, "1.5"), ("visits", False, "false"), ("visits", "3", '"3"'), ("visits", 1 << 63, str(1 << 63)),
-        ("visits", 1e300, "1e+300"), ("city", 3, "3"), ("city", "\ud800", '"\\ud800"'),
+        ("visits", 1e300, "1e+300"), ("city", 3.5, "3.5"), ("city", 1 << 64, str(1 << 64)),
+        ("city", [], "a list of 0"), ("city", "\ud800", '"\\ud800"'),
     ],
     ids=repr,
 )  # fmt: skip
@@ -177,7 +180,9 @@ def test_tables_of_another_shape(client: TestClient, media: str) -> None:
         (1, "visits", "2.5"),
         (2, "visits", "nan"),
     ]
-    assert error(TABLE.set_column(2, "city", pa.array([1, 2, 3]))) == [(None, "city", "a column of int64")]
+    assert error(TABLE.set_column(2, "city", pa.array([1.0, 2.0, 3.0]))) == [
+        (None, "city", "a column of double")
+    ]
     assert error(TABLE.set_column(0, "age", pa.array([[1.0], [2.0], [3.0]]))) == [
         (
             None,
@@ -250,6 +255,64 @@ def test_small_bodies_that_hold_too_much(client: TestClient, monkeypatch: pytest
     body = packed(same.slice(0, 100_000), PARQUET)
     error = refused(client.post("/predict", content=body, headers={"Content-Type": PARQUET}), 413, "size")
     assert error["message"] == "unpacked, this is more than 1 MiB"
+
+
+SHARED = pa.DictionaryArray.from_arrays(
+    np.zeros(1000, np.int32), pa.array(["x" * 500_000])
+)  # 500 MB as texts
+
+
+@pytest.mark.parametrize("media", [PARQUET, ARROW])
+def test_texts_that_many_rows_share_are_never_written_out(client: TestClient, media: str) -> None:
+    table = pa.table({"age": [1.0] * 1000, "visits": [1] * 1000, "city": SHARED})
+    body, before = packed(table, media), pa.default_memory_pool().max_memory()
+    assert len(body) < 2 << 20
+    error = refused(client.post("/predict", content=body, headers={"Content-Type": media}), 413, "size")
+    assert error["message"] == "unpacked, this is more than 256 MiB"
+    assert pa.default_memory_pool().max_memory() - before < 300 << 20
+
+
+def test_views_of_one_text_count_as_often_as_they_are_there() -> None:
+    one = pa.array(["y" * 1000, None, "z"], pa.string_view())
+    _, views, *texts = one.buffers()
+    first, none, last = np.frombuffer(views, "V16")
+    valid = np.packbits([True] * 50 + [False, True], bitorder="little")
+    views = np.array([first] * 50 + [none, last])
+    many = pa.Array.from_buffers(one.type, 52, [pa.py_buffer(valid), pa.py_buffer(views), *texts])
+    many.validate(full=True)
+    assert many[49:].to_pylist() == one.to_pylist()
+    assert tables._size(many) == 50 * 1000 + 1
+    assert tables._size(many.slice(40)) == 10 * 1000 + 1
+    assert tables._size(many.slice(50)) == 1
+
+
+def test_pages_that_are_large_are_not_unpacked(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = pa.table(
+        {"age": [1.0] * 600, "visits": [1] * 600, "city": [f"{place:0>1000000}" for place in range(600)]}
+    )
+    body = packed(table, PARQUET, compression="zstd", use_dictionary=False)
+    assert len(body) < 1 << 20
+    monkeypatch.setattr("pyarrow.parquet.ParquetFile.iter_batches", None)
+    error = refused(client.post("/predict", content=body, headers={"Content-Type": PARQUET}), 413, "size")
+    assert error["message"] == "unpacked, this is more than 256 MiB"
+
+
+@pytest.mark.parametrize("codec", ["lz4", "zstd"])
+@pytest.mark.parametrize(
+    "city", [TABLE["city"], TABLE["city"].dictionary_encode()], ids=["text", "dictionary"]
+)
+def test_compressed_arrow_streams_are_refused(client: TestClient, codec: str, city: pa.ChunkedArray) -> None:
+    sink, table = io.BytesIO(), TABLE.set_column(2, "city", city)
+    with pa.ipc.new_stream(sink, table.schema, options=pa.ipc.IpcWriteOptions(compression=codec)) as writer:
+        writer.write_table(table)
+    answer = client.post("/predict", content=sink.getvalue(), headers={"Content-Type": ARROW})
+    error = refused(answer, 415, "type")
+    assert (error["message"], error["hint"]) == (
+        "the Arrow stream is compressed",
+        "write it without compression",
+    )
+    answer = client.post("/predict", content=packed(table, ARROW), headers={"Content-Type": ARROW})
+    assert answer.status_code == 200, answer.text
 
 
 def test_more_rows_than_are_taken(

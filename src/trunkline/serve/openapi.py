@@ -63,7 +63,10 @@ def _type(column: Tensor) -> dict[str, Any]:
     if column.kind in FLOATS:
         return {"type": ["number", "null"], "description": f"{column.kind}; null is a missing value"}
     if column.kind == "string":
-        return {"type": ["string", "null"], "description": 'null is a missing value, which is the same as ""'}
+        return {
+            "type": ["string", "integer", "boolean", "null"],
+            "description": 'null is a missing value, which is the same as ""; 3 is the same as "3", true as "true"',
+        }
     if column.kind == "bool":
         return {"type": "boolean"}
     limits = np.iinfo(column.dtype)

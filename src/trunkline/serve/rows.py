@@ -3,10 +3,11 @@
     {"rows": [{"distance": 1400, "carrier": "AA"}, …]}     a batch
     {"distance": 1400, "carrier": "AA"}                    one row
 
-A number is a number: 3 will do where 3.0 is asked for, and 3.0 where 3 is. null is a missing value: NaN in a
-column of float or double, "" in one of text, as in training; columns of whole numbers and of true and false
-can hold none. NaN and Infinity are no JSON, and no value either. A column that is not there is not a missing
-value: it is a mistake.
+A number is a number: 3 will do where 3.0 is asked for, and 3.0 where 3 is. Where text is asked for, whole
+numbers and true and false are taken as their text, 3 as "3": training makes texts of categories of whole
+numbers with gaps, and of true and false. null is a missing value: NaN in a column of float or double, "" in
+one of text, as in training; columns of whole numbers and of true and false can hold none. NaN and Infinity
+are no JSON, and no value either. A column that is not there is not a missing value: it is a mistake.
 """
 
 from __future__ import annotations
@@ -142,7 +143,7 @@ def expected(column: Tensor) -> str:
     if column.kind in FLOATS:
         return "a number, or null where it is missing"
     if column.kind == "string":
-        return "text, or null where it is missing"
+        return "text (also a whole number, true or false), or null where it is missing"
     if column.kind == "bool":
         return "true or false"
     limits = np.iinfo(column.dtype)
@@ -219,13 +220,21 @@ def _value(value: Any, column: Tensor) -> Any:
     if column.kind == "bool":
         return value if isinstance(value, bool) else None
     if column.kind == "string":
-        value = "" if value is None else value
-        return value if isinstance(value, str) and is_text(value) else None
+        return _text(value)
     if isinstance(value, float) and value.is_integer() and abs(value) <= EXACT:
         value = int(value)
     limits = np.iinfo(column.dtype)
     fits = isinstance(value, int) and not isinstance(value, bool) and limits.min <= value <= limits.max
     return value if fits else None
+
+
+def _text(value: Any) -> str | None:
+    """As Arrow writes it, since `predict` has it so: true, not True."""
+    if value is None or isinstance(value, bool):
+        return {None: "", True: "true", False: "false"}[value]
+    if isinstance(value, int):
+        return str(value) if -(1 << 63) <= value < 1 << 64 else None
+    return value if isinstance(value, str) and is_text(value) else None
 
 
 def _float(value: Any, column: Tensor) -> Any:

@@ -1,14 +1,19 @@
 """Parquet and Arrow streams -> columns, typed as the model declares them.
 
 Any type of Arrow will do that holds what the model asks for: numbers of any width, where whole numbers are
-asked for those that are whole; text also where it is dictionary-encoded. Nulls follow the rule of JSON: a
-missing value, where one can be. Both formats are read batch by batch and compared with the limits as it goes: compressed, a
-small body can hold a great deal.
+asked for those that are whole; text also where it is dictionary-encoded, and whole numbers and booleans as
+text. Nulls follow the rule of JSON: a missing value, where one can be.
+
+A small body can hold a great deal: compressed, or one text that thousands of rows name. So what is compared
+with the limits is what the values take when written out, before they are: in Parquet as its own directory
+says it, then batch by batch, texts as dictionaries; an Arrow stream is as large as its body, and compressed
+ones are refused, since Arrow unpacks a batch before one can ask how large it is.
 """
 
 from __future__ import annotations
 
 import io
+import struct
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -22,7 +27,8 @@ from trunkline.serve.rows import EXACT, expected, unknown
 from trunkline.tables import first_line
 
 MAX_DECODED = 256 << 20  # bytes in memory
-_BATCH = 8192
+_BATCH = 1024
+_WIDEST = 8  # bytes of a number
 PARQUET = "application/vnd.apache.parquet"
 ARROW = "application/vnd.apache.arrow.stream"
 _NAMES = {PARQUET: "Parquet", ARROW: "an Arrow stream"}
@@ -39,12 +45,13 @@ def read(body: bytes, media: str, columns: Sequence[Tensor], *, ignore: bool) ->
         return _checked(schema, columns, ignore=ignore)
 
     try:
-        batches = (_parquet if media == PARQUET else _stream)(body, checked)
+        batches = (_parquet if media == PARQUET else _stream)(body, columns, checked)
         table = pa.Table.from_batches(list(_limited(batches)))
     except Refused:
         raise
     except (pa.ArrowException, OSError, ValueError, KeyError, IndexError, MemoryError) as error:
-        raise Refused(400, "table", f"this is not {_NAMES[media]}: {first_line(error)}") from error
+        message = f"this cannot be read as {_NAMES[media]}: {first_line(error)}"
+        raise Refused(400, "table", message) from error
     problems = Problems()
     found = {each.name: _values(table.column(each.name), each, problems) for each in columns}
     if problems:
@@ -79,7 +86,7 @@ def _fits(kind: pa.DataType, column: Tensor) -> bool:
     if pa.types.is_null(kind):
         return column.kind in (*FLOATS, "string")
     if column.kind == "string":
-        return any(check(kind) for check in _TEXTS)
+        return any(check(kind) for check in (*_TEXTS, pa.types.is_integer, pa.types.is_boolean))
     if column.kind == "bool":
         return bool(pa.types.is_boolean(kind))
     return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
@@ -88,35 +95,87 @@ def _fits(kind: pa.DataType, column: Tensor) -> bool:
 # ---------------------------------------------------------------- batches
 
 
-def _parquet(body: bytes, checked: Checked) -> Iterator[pa.RecordBatch]:
-    with pq.ParquetFile(pa.BufferReader(body)) as file:
+def _parquet(body: bytes, columns: Sequence[Tensor], checked: Checked) -> Iterator[pa.RecordBatch]:
+    texts = [column.name for column in columns if column.kind == "string"]
+    with pq.ParquetFile(pa.BufferReader(body), read_dictionary=texts) as file:
         wanted = checked(file.schema_arrow)
         few(file.metadata.num_rows)
+        # Asked for a column chunk, pyarrow 26 ends the process where the metadata is damaged; groups are safe.
+        groups = range(file.metadata.num_row_groups)
+        _check_size(sum(file.metadata.row_group(group).total_byte_size for group in groups))
         for batch in file.iter_batches(_BATCH, columns=wanted, use_threads=False):
             batch.validate(full=True)  # texts need not be UTF-8
             yield batch
 
 
-def _stream(body: bytes, checked: Checked) -> Iterator[pa.RecordBatch]:
+def _stream(body: bytes, _columns: Sequence[Tensor], checked: Checked) -> Iterator[pa.RecordBatch]:
+    if any(map(_is_compressed, pa.ipc.MessageReader.open_stream(pa.BufferReader(body)))):
+        raise Refused(415, "type", "the Arrow stream is compressed", hint="write it without compression")
     with pa.ipc.open_stream(pa.BufferReader(body)) as reader:
         wanted = checked(reader.schema)
         for batch in reader:
+            few(batch.num_rows)
             batch.validate(full=True)  # offsets that lead elsewhere would be read
             yield batch.select(wanted)
+
+
+def _is_compressed(message: pa.ipc.Message) -> bool:
+    """Whether the buffers of a message are compressed; pyarrow does not say, so its header is read here.
+
+    The header is a flatbuffer, see Message.fbs of Arrow: `header` is field 2 of Message, `data` field 1 of
+    DictionaryBatch, `compression` field 3 of RecordBatch. Arrow has verified its offsets.
+    """
+    data = message.metadata.to_pybytes()
+    table = _field(data, struct.unpack_from("<I", data)[0], 2)
+    if message.type == "dictionary" and table:
+        table = _field(data, table, 1)
+    return message.type in ("dictionary", "record batch") and bool(table and _field(data, table, 3))
+
+
+def _field(data: bytes, table: int, number: int) -> int:
+    """Where the table is that a field of a table of a flatbuffer names; 0 where the field is not set."""
+    (back,) = struct.unpack_from("<i", data, table)
+    (length,) = struct.unpack_from("<H", data, table - back)
+    at = 4 + 2 * number
+    (offset,) = struct.unpack_from("<H", data, table - back + at) if at < length else (0,)
+    return int(table + offset + struct.unpack_from("<I", data, table + offset)[0]) if offset else 0
 
 
 def _limited(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     rows = size = 0
     for batch in batches:
-        rows, size = rows + batch.num_rows, size + batch.nbytes
+        rows, size = rows + batch.num_rows, size + sum(map(_size, batch.columns))
         few(rows)
-        if size > MAX_DECODED:
-            raise Refused(
-                413, "size", f"unpacked, this is more than {MAX_DECODED >> 20} MiB", hint="send less at once"
-            )
+        _check_size(size)
         yield batch
     if not rows:
         raise Refused(422, "input", "the table has no rows: there is nothing to predict")
+
+
+def _check_size(size: int) -> None:
+    if size > MAX_DECODED:
+        raise Refused(
+            413, "size", f"unpacked, this is more than {MAX_DECODED >> 20} MiB", hint="send less at once"
+        )
+
+
+def _size(column: pa.Array) -> int:
+    """Bytes of its values when each is written out: rows may share a text."""
+    if pa.types.is_dictionary(column.type):
+        if not any(check(column.type.value_type) for check in _TEXTS):
+            return _WIDEST * len(column)
+        lengths = _lengths(column.dictionary)
+        return int(lengths[column.indices.drop_null().to_numpy()].sum())
+    return int(_lengths(column).sum()) if pa.types.is_string_view(column.type) else column.nbytes
+
+
+def _lengths(texts: pa.Array) -> Array:
+    """Bytes of each text, 0 where it is null."""
+    if not pa.types.is_string_view(texts.type):  # pyarrow 26 has no binary_length of a view
+        return np.asarray(pc.fill_null(pc.binary_length(texts), 0)).astype(np.int64)
+    views = np.frombuffer(texts.buffers()[1], np.int32)[::4]  # 16 bytes a view, the length first
+    lengths: Array = views[texts.offset : texts.offset + len(texts)].astype(np.int64)
+    return np.where(np.asarray(texts.is_valid()), lengths, 0)
 
 
 # ---------------------------------------------------------------- values
