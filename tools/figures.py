@@ -3,7 +3,7 @@
     RMSE is <!--= carseats/evaluate/metrics.json holdout.rmse .2f-->1.04<!--/--> thousand units.
 
 A page shows the number alone, as comments are not shown. Behind `=` stand a metrics file below `data/`, the
-path to a number in it, and how it is written (as Python's `format` has it).
+path to a number or word in it (of a list by place, from 0), and how it is written (as Python's `format` has it).
 
     python tools/figures.py docs/course/*.md            write the numbers that are there now
     python tools/figures.py --check docs/course/*.md    say which are others; exit 1 where any is
@@ -49,8 +49,12 @@ def _with(match: re.Match[str], number: str) -> str:
 def _found(match: re.Match[str], data: Path) -> str:
     value = _metrics(data / match["file"])
     for key in match["path"].split("."):
+        if isinstance(value, list) and key.isdecimal() and int(key) < len(value):
+            value = value[int(key)]
+            continue
         if not isinstance(value, dict) or key not in value:
-            known = ", ".join(value) if isinstance(value, dict) else "a number"
+            known = f"a list of {len(value)}" if isinstance(value, list) else "a number"
+            known = ", ".join(value) if isinstance(value, dict) else known
             raise ValueError(f"{match['file']} has no {match['path']}: at {key!r} there is {known}")
         value = value[key]
     if isinstance(value, list):

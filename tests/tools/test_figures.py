@@ -41,6 +41,17 @@ def test_numbers_are_written_and_checked(
     assert main(["--check", *arguments]) == 0
 
 
+def test_places_of_a_list_and_words(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (data / "said.json").write_text('{"classes": [{"label": "cup"}, {"label": "tea cup"}]}')
+    page = tmp_path / "page.md"
+    page.write_text("<!--= said.json classes.1.label s--><!--/-->")
+    assert main(["--data", str(data), str(page)]) == 0
+    assert page.read_text() == "<!--= said.json classes.1.label s-->tea cup<!--/-->"
+    page.write_text("<!--= said.json classes.2.label s--><!--/-->")
+    assert main(["--data", str(data), str(page)]) == 2
+    assert "at '2' there is a list of 2" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("figure", "message"),
     [
