@@ -118,7 +118,7 @@ def test_the_tutorials_commands_work_as_they_stand(course: Tree) -> None:
     assert re.search(r"carseats.several +1 run", slower)
     assert not re.search(r"\d run", back), "what was known is not computed again"
     _, longer, shorter = told["trunkline run iris"]
-    assert re.search(r"iris.trial +6 run +12 reused", longer)
+    assert re.search(r"iris.trial +6 run, 12 reused", longer)
     assert not re.search(r"iris.trial +\d+ run", shorter)
     assert "reproduced bit for bit" in told["trunkline reproduce carseats_several"][0]
 

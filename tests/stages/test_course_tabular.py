@@ -41,7 +41,9 @@ def test_inputs_and_parameters_are_those_of_the_function(name: str) -> None:
     module, _, function = STAGES[name]["run"].partition(":")
     found = inspect.signature(getattr(import_module(module), function)).parameters.values()
     keyword_only = {parameter.name for parameter in found if parameter.kind is parameter.KEYWORD_ONLY}
-    assert {parameter.name for parameter in found} - keyword_only == set(STAGES[name]["input"])
+    inputs = {parameter.name: parameter.default for parameter in found if parameter.name not in keyword_only}
+    needed = {each for each, default in inputs.items() if default is inspect.Parameter.empty}
+    assert needed <= set(STAGES[name]["input"]) <= inputs.keys()
     assert set(STAGES[name].get("params", {})) <= keyword_only
 
 
