@@ -11,7 +11,7 @@ ARGS ?=
 N ?= 1000
 SEED ?= 7
 # Many tests wait for servers: more of them than there are processors.
-WORKERS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); echo $$((n < 4 ? n + 2 : n)))
+WORKERS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); echo $$((n < 4 ? n + 1 : n)))
 
 # DVC runs `trunkline exec` by name, so the environment's programs must be found by name.
 export PATH := $(CURDIR)/$(BIN):$(PATH)

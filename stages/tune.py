@@ -88,7 +88,8 @@ def trial(
     `train_…`: on the rows that the model learnt from. `cv_…`: the mean over `folds` parts of the
     training side, each predicted by a model that learnt from the others, and `cv_…_std` its spread;
     with `folds: 0` none, as for rows in time, whose neighbours would give the answers away.
-    `validation_…`: on the validation side. `target` is a column; for a `Network` a list of one-hot columns. The file may name the `estimator`, too.
+    `validation_…`: on the validation side. `target` is a column; for a `Network` a list of one-hot
+    columns. The file may name the `estimator`, too.
     """
     point = json.loads(trial.read_text())
     model = learner(estimator, {**(options or {}), **point}, features, scale, seed)
