@@ -15,6 +15,8 @@ from tests import keeping
 from tests.support import Tree, letters
 
 os.environ["TRUNKLINE_ENGINE"] = "local"  # Prefect's server has its own tests, and is in no other's way
+# More processes than processors are at work: threads that wait for each other by spinning would keep them busy.
+os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 
 # Files that take longest come first: with them in the end, one worker would be at work and the others idle.
 # Those that wait, for servers, and those that compute take turns.
