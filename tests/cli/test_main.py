@@ -113,6 +113,6 @@ def test_ctrl_c_is_130_and_said_in_one_line(letters: Tree) -> None:
             time.sleep(0.02)
         process.send_signal(signal.SIGINT)
         out, err = process.stdout.read(), process.stderr.read()
-    assert process.returncode == 130
+    assert process.returncode == 130, (out, err)
     assert json.loads(out)["error"]["code"] == "interrupted"
     assert "Traceback" not in err

@@ -77,11 +77,11 @@ class Deployed(Kept):
 
 
 @pytest.fixture(scope="module")
-def slow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
+def slow(prefect_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
     top = tmp_path_factory.mktemp("crashes")
     (top / "project").mkdir()
     (top / "marks").mkdir()
-    tree = Deployed(top / "project", top / "cache", MARKS=str(top / "marks"))
+    tree = Deployed(top / "project", prefect_cache, MARKS=str(top / "marks"))
     tree.git("init", "-q", "-b", "main")
     tree.dvc("init", "-q")
     tree.write(".gitignore", "/.trunkline/\n__pycache__/\n")

@@ -17,7 +17,7 @@ from tests.support import Tree
 
 ROOT = Path(__file__).parents[2]
 SCHEDULE = """
-schedules: [{interval: 10}]
+schedules: [{interval: 5}]
 """
 DAYS = ["2013-01-01", "2013-01-02", "2013-01-03", "2013-12-03", "2013-12-04"]
 MORE = ["2013-01-04", "2013-01-05"]
@@ -26,12 +26,12 @@ BRANCH = "trunkline/flights"
 
 
 @pytest.fixture(scope="module")
-def flights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kept]:
+def flights(prefect_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kept]:
     """The reference pipeline over a few days, committed and not run, with a schedule of seconds."""
     top = tmp_path_factory.mktemp("scheduled")
     root = top / "project"
     root.mkdir()
-    tree = Kept(root, top / "cache")
+    tree = Kept(root, prefect_cache)
     tree.git("init", "-q", "-b", "main")
     tree.dvc("init", "-q")
     tree.write(".gitignore", "/.trunkline/\n__pycache__/\n")

@@ -101,7 +101,7 @@ from stages.helper import shout
 
 def upper(raw: Path, *, suffix: str):
     print("in", os.environ["HOME"])
-    time.sleep(0.3)
+    time.sleep(1)
     return {f"{raw.stem}.txt": shout(raw.read_text()) + suffix}
 
 

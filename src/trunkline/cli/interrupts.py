@@ -6,12 +6,15 @@ and must not disturb the clearing up.
 
 The system gives a signal to any thread of a process, and Python acts on it in the main one, as soon as that
 is back from what it waits for: a datum that sleeps for an hour, say. So it is woken (`wake_main_thread`).
+What Python calls for itself, like the end of an import's lock, can raise nothing: an interrupt that falls
+there would be ignored, so it comes once more.
 """
 
 from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 import time
 from types import FrameType
@@ -26,12 +29,29 @@ class _Interrupter:
 
     def __init__(self) -> None:
         self._last = -_SAME
+        self._number = 0
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
+        self._number = number
         now = time.monotonic()
         if now - self._last >= _SAME:
             self._last = now
             raise KeyboardInterrupt
+
+    def see_ignored(self) -> None:
+        """From here on an interrupt that Python ignores, since nobody could catch it, comes again."""
+        others = sys.unraisablehook
+
+        def hook(ignored: sys.UnraisableHookArgs) -> None:
+            if issubclass(ignored.exc_type, KeyboardInterrupt):
+                self._last = -_SAME
+                timer = threading.Timer(_LOOK / 4, os.kill, (os.getpid(), self._number))
+                timer.daemon = True
+                timer.start()  # not at once: this, too, is called by Python itself
+            else:
+                others(ignored)
+
+        sys.unraisablehook = hook
 
 
 def end_orderly() -> None:
@@ -40,6 +60,7 @@ def end_orderly() -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, handler)
+    handler.see_ignored()
     wake_main_thread()
 
 

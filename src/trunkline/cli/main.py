@@ -164,6 +164,9 @@ def _interrupted(as_json: bool) -> int:
         )
     else:
         print("interrupted", file=sys.stderr)
+    # Where the signal came while a string was executed (making a dataclass, say), CPython notes that nobody
+    # has caught it, and would end by the signal in the end; the next string makes it forget that.
+    exec("")
     return 130
 
 
