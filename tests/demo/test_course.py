@@ -12,7 +12,7 @@ import pytest
 import yaml
 from sklearn.datasets import load_digits, load_iris, load_wine
 
-from demo.course import PIPELINES, course, metrics, verify, write
+from demo.course import PIPELINES, metrics, verify, write
 from demo.data import SourceError, pointer
 from demo.packages import DOWNLOADS, LARGEST, content, download, downloaded
 from demo.sources import SOURCES, File, Installed, Source, Vendored, Wheel
@@ -310,24 +310,18 @@ def test_what_is_fetched_is_said(
 # ---------------------------------------------------------------- the command
 
 
-def test_a_pipeline_that_is_not_there_yet_is_passed_over(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    course(tmp_path, ["nothing"])
-    assert "== nothing\n  there is no pipelines/nothing.yaml yet" in capsys.readouterr().out
-
-
 def test_metrics_are_shown_as_the_pipeline_declares_them(tmp_path: Path) -> None:
     (tmp_path / "pipelines").mkdir()
     (tmp_path / "pipelines/toy.yaml").write_text(
-        "pipeline: toy\nstages:\n  look: {run: a:b, metrics: [metrics.json]}\n  other: {run: a:c}\n"
+        "pipeline: toy\nstages:\n  look: {run: a:b, metrics: [metrics.json]}\n  other: {run: a:c, metrics: [m.json]}\n"
     )
     (tmp_path / "data/toy/look").mkdir(parents=True)
     (tmp_path / "data/toy/look/metrics.json").write_text(
         '{"rows": 9, "holdout": {"auc": 0.91234567, "by": {"a": 1}}, "name": "x"}'
     )
     assert list(metrics(tmp_path, "toy")) == [
-        "look              rows 9",
-        "look  holdout     auc 0.912346",
-        "look  holdout.by  a 1",
+        "look               rows 9",
+        "look   holdout     auc 0.912346",
+        "look   holdout.by  a 1",
+        "other              not made",
     ]
