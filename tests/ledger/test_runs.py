@@ -206,8 +206,9 @@ def test_a_run_is_found_by_the_beginning_of_its_id(tmp_path: Path) -> None:
     first, second = begin(tmp_path).id, begin(tmp_path).id
     assert runs.load(first).id == first
     assert runs.load("latest").id == second
-    alike = len(os.path.commonprefix([first, second]))  # in one millisecond much of them is equal
-    assert runs.load(second[: alike + 1]).id == second
+    pairs = enumerate(zip(first, second, strict=True))  # in one millisecond much of them is equal
+    differ = next(place for place, (one, other) in pairs if one != other)
+    assert runs.load(second[: differ + 1]).id == second
     with pytest.raises(UsageError, match="2 runs begin with '0'"):
         runs.load("0")
     with pytest.raises(UsageError, match="no run 'zzz'"):
