@@ -39,7 +39,7 @@ test: setup ## all tests, under the environment's Python
 	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-all: setup ## all tests under Python 3.11, 3.12 and 3.13
-	@sh tools/test-all.sh $(ARGS)
+	@WHOLE=1 sh tools/test-all.sh $(ARGS)
 
 check: setup ## ruff, mypy, the import contracts, and whether dvc.yaml is up to date
 	$(BIN)/ruff check .

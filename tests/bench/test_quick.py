@@ -7,9 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.whole
 def test_a_quick_bench_writes_a_table_and_json(tmp_path: Path) -> None:
     target = tmp_path / "figures.json"
     done = subprocess.run(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 
+import pytest
+
 from tests.conformance.verbs import replace, settled, shout_louder
 from tests.support import Tree
 
@@ -65,6 +67,7 @@ def test_an_experiment_beside_the_workspace(ran: Tree) -> None:
     assert lock_of(ran, "asking") == ran.read("dvc.lock")
 
 
+@pytest.mark.whole
 def test_experiments_from_the_queue(ran: Tree) -> None:
     before = ran.published()
     ran.dvc("exp", "run", "-q", "--queue", "-n", "asking", "-S", f"{SUFFIX}=?")

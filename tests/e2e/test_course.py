@@ -123,9 +123,11 @@ def test_the_tutorials_commands_work_as_they_stand(course: Tree) -> None:
     assert "reproduced bit for bit" in told["trunkline reproduce carseats_several"][0]
 
 
-@pytest.mark.parametrize("name", PIPELINES if os.environ.get("WHOLE_COURSE") else ("segments",))
+@pytest.mark.parametrize(
+    "name",
+    [name if name == "segments" else pytest.param(name, marks=pytest.mark.whole) for name in PIPELINES],
+)
 def test_dvc_repro_from_nothing_gives_the_same_bytes(course: Tree, name: str, tmp_path: Path) -> None:
-    """WHOLE_COURSE=1: of all pipelines, which takes two minutes more."""
     other = cloned(tmp_path / "a folder of another name")
     for source in (path for path in (course.root / "data").glob("*_raw") if path.is_dir()):
         shutil.copytree(source, other.root / "data" / source.name)

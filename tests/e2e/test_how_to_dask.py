@@ -104,6 +104,7 @@ def shell(prefect_cache: Path, tmp_path: Path) -> Iterator[Shell]:
     made.close()
 
 
+@pytest.mark.whole
 def test_the_page_does_what_it_says(shell: Shell, tmp_path: Path) -> None:
     install, *lines = "".join(blocks("sh")).splitlines()
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]

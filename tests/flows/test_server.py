@@ -172,19 +172,6 @@ def test_up_ends_the_orphans_of_a_killed_keeper(up: Kept) -> None:
     assert not before.server.lives()
 
 
-def test_all_of_it_dies_with_the_machine(up: Kept, deployment: str) -> None:
-    flow_run = up.submit(deployment, seconds=300)
-    until(lambda: up.began(flow_run))
-    up.kill_all()
-    boot = up.state.keeper.boot if up.state.keeper is not None else ""
-    files = [up.home.state, *(str(path) for path in Path(up.home.flows).iterdir())]
-    for path in files:  # as they would be after a boot: the same numbers name other processes
-        text = Path(path).read_text()
-        Path(path).write_text(text.replace(boot, "an-earlier-boot").replace('"pid": ', '"pid": 1'))
-    up.up()
-    assert until(lambda: up.final(flow_run)) == "CRASHED"
-
-
 def test_two_ups_at_once_start_one_server(up: Kept) -> None:
     up.down()
     argv = (sys.executable, "-m", "trunkline", "up", "--json")
