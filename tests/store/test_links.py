@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -90,3 +92,20 @@ def test_a_reflink_is_a_copy_or_is_refused(source: str, tmp_path: Path) -> None:
     else:
         assert target.read_bytes() == b"content"
         assert os.stat(source).st_nlink == 1
+
+
+def test_a_file_that_another_process_replaces_by_an_equal_one_is_there(source: str, tmp_path: Path) -> None:
+    """Linux refuses to link the one that has just gone: two runs may put the same object into the cache."""
+    code = "import os, sys\nwhile True:\n    open(sys.argv[1] + '.new', 'wb').write(b'content')\n    "
+    code += "os.rename(sys.argv[1] + '.new', sys.argv[1])"
+    with subprocess.Popen([sys.executable, "-c", code, source]) as other:
+        try:
+            before = os.stat(source).st_ino
+            while os.stat(source).st_ino == before:
+                pass
+            linker = Linker((os.link, copy))
+            for number in range(2000):
+                linker(source, str(tmp_path / f"{number}"))
+        finally:
+            other.kill()
+    assert len(list(tmp_path.glob("[0-9]*"))) == 2000

@@ -136,7 +136,9 @@ def _link(source: str, target: str) -> bool:
     try:
         os.link(source, target)
     except OSError as error:
-        if error.errno not in _NO_LINK:
+        # Linux says "no such file" where another run replaces the object by an equal one at this moment.
+        replaced = error.errno == errno.ENOENT and os.path.exists(source)
+        if error.errno not in _NO_LINK and not replaced:
             raise
         return False
     return True

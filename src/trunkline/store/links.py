@@ -5,6 +5,9 @@ has it (btrfs, XFS, APFS). A hard link shares the file: as cheap, and read-only 
 that an edit in place is refused instead of damaging the cache. What a file system refuses once is
 not tried again. Empty files are never linked: a dataset may hold more of them than a file may have
 links. At the limit of links (65,000 on ext4) a file is copied.
+
+Another run may put the same object into the cache meanwhile, which replaces it by an equal one. Linux then says
+of the one that was to be linked that there is none.
 """
 
 from __future__ import annotations
@@ -84,7 +87,7 @@ class Linker:
                 method(source, target)
                 return
             except OSError as error:
-                if error.errno == errno.EMLINK:
+                if error.errno == errno.EMLINK or (error.errno == errno.ENOENT and os.path.exists(source)):
                     copy(source, target)
                     return
                 if error.errno not in _REFUSED or len(self._methods) == 1:
