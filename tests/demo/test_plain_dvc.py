@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 import yaml
 from ruamel.yaml import YAML
 
@@ -12,6 +13,7 @@ from demo.plain_dvc.build import measure
 ROOT = Path(__file__).resolve().parents[2]
 
 
+@pytest.mark.whole
 def test_it_is_a_real_dvc_project_with_the_same_stages(tmp_path: Path) -> None:
     seconds = measure(ROOT, tmp_path, days=1)
     assert seconds.first > 0

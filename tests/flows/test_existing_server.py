@@ -121,13 +121,9 @@ def test_up_starts_a_worker_for_it_and_down_stops_that(user: Kept, theirs: str) 
     assert user.down().out == "nothing of Prefect runs for this project\n"
 
 
-def test_a_deployed_run_is_executed_by_the_worker(user: Kept) -> None:
+def test_down_stops_the_worker_and_interrupts_its_run(user: Kept) -> None:
     user.up()
-    deployment = user.deploy()
-    flow_run = user.submit(deployment)
-    assert until(lambda: user.final(flow_run)) == "COMPLETED"
-
-    flow_run = user.submit(deployment, seconds=300)
+    flow_run = user.submit(user.deploy(), seconds=300)
     until(lambda: user.began(flow_run))
     name = api(user).flow_run(flow_run)["name"]
     assert user.down().out.splitlines() == [
