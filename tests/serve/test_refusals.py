@@ -342,6 +342,21 @@ def test_objects_are_counted_while_they_are_read(client: TestClient, monkeypatch
     refused(client.post("/predict", content=body, headers=JSON), 413, "size")
 
 
+def test_a_key_that_is_there_twice_is_found_in_one_look(client: TestClient) -> None:
+    """A look at all names for each of them would take 400 times as long, and hours for the largest body."""
+    names = [f"a{place}" for place in range(400_000)]
+    body = "{" + ",".join(f'"{name}":1' for name in [*names, names[-1]]) + "}"
+    error = refused(client.post("/predict", content=body, headers=JSON), 400, "json")
+    assert error["message"] == f'the key "{names[-1]}" is there twice in one object'
+
+
+def test_columns_of_a_table_are_looked_at_until_there_are_problems_enough(client: TestClient) -> None:
+    table = pa.table({f"visits{place}": [1] for place in range(3000)})
+    headers = {"Content-Type": ARROW}
+    error = refused(client.post("/predict", content=packed(table, ARROW), headers=headers), 422, "input")
+    assert error["message"].startswith("more than 2,000 problems in its columns; ")
+
+
 def test_names_are_looked_at_until_there_are_problems_enough(
     client: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:

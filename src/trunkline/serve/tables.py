@@ -70,6 +70,9 @@ def _checked(schema: pa.Schema, columns: Sequence[Tensor], *, ignore: bool) -> l
         elif not _fits(schema.field(places[0]).type, column):
             problems.add(expected(column), f"a column of {schema.field(places[0]).type}", None, column.name)
     for name in () if ignore else schema.names:
+        if problems.enough:
+            problems.more_to_find = True
+            break
         if name not in wanted:
             problems.add(unknown(name, wanted), "a column", None, name)
     if problems:
