@@ -224,6 +224,12 @@ def _folds(
 
 
 def _misses(probability: Floats, answers: Floats) -> dict[str, float]:
+    strange = int((answers.sum(axis=1) != 1).sum())
+    if strange:
+        raise ValueError(
+            f"{strange} of {len(answers)} rows are of no class that was learnt from: stratify by the target, "
+            "use fewer folds, or remove rows without an answer"
+        )
     truth = answers.argmax(axis=1)
     return {
         "log_loss": log_loss(truth, probability),

@@ -187,6 +187,18 @@ def test_what_cannot_be_tried_is_told(file: File, changes: dict[str, Any], messa
         trial(file("empty"), TRAIN, VALIDATION, **given)
 
 
+def test_a_row_of_a_class_that_was_not_learnt_is_not_taken_for_another(file: File) -> None:
+    given: dict[str, Any] = {"features": FEATURES, "folds": 0}
+    two, asked = TRAIN[TRAIN["species"] != "virginica"], VALIDATION
+    many = int((asked["species"] == "virginica").sum())
+    assert many > 0
+    with pytest.raises(ValueError, match=f"{many} of {len(asked)} rows are of no class that was learnt"):
+        trial(file("none"), two, asked, **given, target="species", estimator="LogisticRegression")
+    gap = VALIDATION.assign(**dict.fromkeys(SPECIES, 0.0))
+    with pytest.raises(ValueError, match="rows are of no class"):
+        trial(file("none"), TRAIN, gap, **given, target=SPECIES, estimator="Network")
+
+
 # ---------------------------------------------------------------- the choice
 
 
