@@ -33,7 +33,7 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from stages.onnx_export import onnx_bytes
-from stages.pictures import COLOURS, drawing, labelled, png
+from stages.pictures import COLOURS, QUIET, drawing, labelled, png
 
 DIGITS = 6
 # What SGDRegressor calls the same loss. Its epsilon is an error that costs nothing: none is.
@@ -237,7 +237,7 @@ def _fit_picture(
         axes = figure.subplots()
         if len(features) == 1:
             shift, scale = (scaling[features[0]][key] for key in ("shift", "scale"))
-            axes.scatter(shift + scale * x[:, 0], y, s=12, alpha=0.5, color="#8c959f")
+            axes.scatter(shift + scale * x[:, 0], y, s=12, alpha=0.5, color=QUIET)
             ends = np.array([x.min(), x.max()])
             for place, (way, weights) in enumerate(found.items()):
                 look = ("-", "--", ":")[place]

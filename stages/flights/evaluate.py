@@ -24,17 +24,17 @@ import pyarrow as pa
 from stages.files import parquet_files, tables
 from stages.flights.report import page
 from stages.flights.scores import Scores
+from stages.predict import TYPES, session_of
 
 LABEL = "late"
 CHUNK_ROWS = 16384
-TYPES: dict[str, Any] = {"tensor(float)": np.float32, "tensor(int64)": np.int64, "tensor(string)": object}
 
 
 def evaluate(
     model: Path, test: Path, recent: Path, counts: Path, *, threshold: float = 0.5
 ) -> dict[str, Any]:
     """Metrics, plots and a page for both holdouts; a flight is called late from `threshold` on."""
-    session = _session(model)
+    session = session_of(model.read_bytes())
     holdouts = {"test": score(session, test), "recent": score(session, recent)}
     metrics: dict[str, Any] = {name: scores.metrics(threshold) for name, scores in holdouts.items()}
     metrics["rows"] = total(counts)
@@ -46,12 +46,6 @@ def evaluate(
         "calibration.json": calibration,
         "report.html": page(metrics, roc, calibration, threshold),
     }
-
-
-def _session(model: Path) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    return onnxruntime.InferenceSession(model.read_bytes(), options, providers=["CPUExecutionProvider"])
 
 
 def score(session: onnxruntime.InferenceSession, directory: Path) -> Scores:
